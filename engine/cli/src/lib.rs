@@ -1,0 +1,1 @@
+//! Resize, create, inspect and check virtual disk images inside a KVM guest.

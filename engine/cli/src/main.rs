@@ -1,0 +1,2 @@
+//! The `instar` command.
+fn main() {}

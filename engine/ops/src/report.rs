@@ -1,0 +1,165 @@
+//! What `info` and `check` have to say.
+
+use crate::Format;
+
+/// A name as an image stores it: bytes, not necessarily UTF-8. 1023 bytes is the longest that
+/// qcow2 allows for a backing file; bitmap names reach it too.
+pub type Name = heapless::Vec<u8, 1023>;
+
+/// What there is to say about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// Its format.
+    pub format: Format,
+    /// Virtual size in bytes.
+    pub virtual_size: u64,
+    /// Cluster size in bytes, where the format has clusters.
+    pub cluster_size: Option<u64>,
+    /// Whether the image was not closed properly.
+    pub dirty: bool,
+    /// Whether its content is encrypted.
+    pub encrypted: bool,
+    /// Backing file name, empty for none.
+    pub backing_file: Name,
+    /// Backing format name, empty for none.
+    pub backing_format: Name,
+    /// What only qcow2 has.
+    pub qcow2: Option<Qcow2Info>,
+}
+
+/// What only qcow2 has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Qcow2Info {
+    /// 2 or 3.
+    pub version: u32,
+    /// Width of a refcount in bits.
+    pub refcount_bits: u32,
+    /// Whether refcounts may be stale after a crash.
+    pub lazy_refcounts: bool,
+    /// Whether the corrupt bit is set.
+    pub corrupt: bool,
+    /// Whether L2 entries have subclusters.
+    pub extended_l2: bool,
+    /// Whether compressed clusters are zstd.
+    pub zstd: bool,
+    /// External data file name, if the image has one (possibly empty).
+    pub data_file: Option<Name>,
+    /// Whether the external data file is a raw image of its own.
+    pub data_file_raw: bool,
+}
+
+/// One of the things an image may have many of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InfoItem {
+    /// An internal snapshot.
+    Snapshot(Snapshot),
+    /// A persistent dirty bitmap.
+    Bitmap(Bitmap),
+}
+
+/// An internal snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its id, a decimal number by custom.
+    pub id: Name,
+    /// Its name.
+    pub name: Name,
+    /// Size of the saved machine state in bytes.
+    pub vm_state_size: u64,
+    /// When it was taken, seconds since the epoch.
+    pub date_sec: u32,
+    /// And nanoseconds.
+    pub date_nsec: u32,
+    /// Guest clock in nanoseconds.
+    pub vm_clock_nsec: u64,
+    /// Instruction counter, where the snapshot has one.
+    pub icount: Option<u64>,
+}
+
+/// A persistent dirty bitmap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bitmap {
+    /// Its name.
+    pub name: Name,
+    /// Bytes that one bit stands for.
+    pub granularity: u64,
+    /// Whether it was not stored properly.
+    pub in_use: bool,
+    /// Whether it is to be tracked at once.
+    pub auto: bool,
+}
+
+/// The counts of a check, in clusters unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The format that was checked.
+    pub format: Format,
+    /// Errors that kept a part of the check from running.
+    pub check_errors: u64,
+    /// Errors that endanger data.
+    pub corruptions: u64,
+    /// Clusters that nothing refers to.
+    pub leaks: u64,
+    /// End of the last cluster in use, in bytes, rounded up to a cluster; 0 for none.
+    pub image_end_offset: u64,
+    /// Clusters of the virtual disk.
+    pub total_clusters: u64,
+    /// Of them, those with a place in the file.
+    pub allocated_clusters: u64,
+    /// Of them, those that do not follow their predecessor in the file.
+    pub fragmented_clusters: u64,
+    /// Of them, the compressed ones.
+    pub compressed_clusters: u64,
+}
+
+/// One thing a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckFinding {
+    /// More refcount than references: space is lost, no data.
+    Leak {
+        /// Host cluster index.
+        cluster: u64,
+        /// What the refcount block says.
+        refcount: u64,
+        /// How many references there are.
+        references: u64,
+    },
+    /// Fewer refcount than references: a write may destroy data.
+    Refcount {
+        /// Host cluster index.
+        cluster: u64,
+        /// What the refcount block says.
+        refcount: u64,
+        /// How many references there are.
+        references: u64,
+    },
+    /// An entry of a table cannot be right.
+    Entry {
+        /// Which table.
+        table: Table,
+        /// Byte offset of the entry in the file.
+        offset: u64,
+        /// The entry itself.
+        value: u64,
+    },
+    /// The COPIED flag of an entry does not say what the refcount says.
+    Copied {
+        /// Which table.
+        table: Table,
+        /// The entry itself.
+        value: u64,
+        /// What the refcount block says.
+        refcount: u64,
+    },
+}
+
+/// The tables of a qcow2 image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The active L1 table.
+    L1,
+    /// An L2 table.
+    L2,
+    /// The refcount table.
+    RefcountTable,
+}

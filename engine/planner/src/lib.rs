@@ -1,0 +1,3 @@
+//! Create and resize planners: what to write, in which order.
+#![no_std]
+#![forbid(unsafe_code)]

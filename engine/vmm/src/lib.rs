@@ -1,0 +1,1 @@
+//! A virtual machine monitor for one job on one disk image.

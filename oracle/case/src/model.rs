@@ -1,0 +1,189 @@
+//! `Case`: one fixture, what is done to it, and what is done afterwards. JSON on disk.
+
+use serde::{Deserialize, Serialize};
+
+/// One test case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// How the image begins.
+    pub fixture: Fixture,
+    /// The resizes, in order.
+    pub resizes: Vec<Resize>,
+    /// Writes by another tool after the last resize, to prove that the image still works.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Write>,
+}
+
+/// How an image is made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixture {
+    /// Virtual size at creation, in bytes.
+    pub size: u64,
+    /// The format and its options.
+    pub format: FormatOptions,
+    /// Who lays the image out.
+    #[serde(default)]
+    pub maker: Maker,
+    /// Guest writes, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<Write>,
+    /// Changes of layout that no qemu-img makes, applied to the finished file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tweaks: Vec<Tweak>,
+}
+
+/// A format with its options.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum FormatOptions {
+    /// A raw file.
+    Raw,
+    /// A qcow2 image.
+    Qcow2(Qcow2),
+}
+
+/// Options of a qcow2 image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Qcow2 {
+    /// 2 or 3.
+    pub version: u8,
+    /// log2 of the cluster size: 9 to 21.
+    pub cluster_bits: u8,
+    /// 1, 2, 4, 8, 16, 32 or 64.
+    pub refcount_bits: u8,
+    /// Lazy refcounts.
+    #[serde(default)]
+    pub lazy_refcounts: bool,
+    /// 16-byte L2 entries with subcluster bitmaps.
+    #[serde(default)]
+    pub extended_l2: bool,
+    /// zstd instead of zlib for compressed clusters.
+    #[serde(default)]
+    pub zstd: bool,
+    /// `preallocation=metadata` at creation.
+    #[serde(default)]
+    pub preallocated: bool,
+}
+
+/// Who lays an image out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Maker {
+    /// qemu-img and qemu-io.
+    #[default]
+    Qemu,
+    /// Our own builder, written from the specification.
+    Own,
+}
+
+/// One write as a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    /// What kind of write.
+    pub kind: WriteKind,
+    /// The byte that fills it (0 for a zero write or a discard).
+    pub pattern: u8,
+    /// First byte.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// Kinds of guest writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteKind {
+    /// Data.
+    Data,
+    /// A write of zeros by metadata.
+    Zero,
+    /// A compressed cluster.
+    Compressed,
+    /// A discard.
+    Discard,
+}
+
+/// A change of layout that no qemu-img makes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Tweak {
+    /// Append so many bytes of a pattern to the file.
+    TrailingBytes {
+        /// How many.
+        len: u32,
+    },
+    /// Cut the file after the last byte in use, in the middle of its last cluster if that is where it is.
+    ShortTail,
+    /// Add an unknown header extension of this many bytes of data.
+    HeaderExtension {
+        /// Extension type.
+        kind: u32,
+        /// Data length in bytes.
+        len: u16,
+    },
+    /// Set compatible feature bit `bit`, unknown to every reader.
+    CompatibleBit {
+        /// 8 to 63.
+        bit: u8,
+    },
+    /// Set autoclear feature bit `bit`, unknown to every reader.
+    AutoclearBit {
+        /// 8 to 63.
+        bit: u8,
+    },
+    /// Leave a hole in the refcount table: move the next free area so far out that whole blocks are skipped.
+    RefcountHole {
+        /// How many refcount blocks to skip.
+        blocks: u8,
+    },
+    /// Say in the header that the L1 table has so many more (zero) entries than the size needs.
+    SpareL1 {
+        /// How many.
+        entries: u16,
+    },
+    /// Leak so many clusters: refcount 1, no reference.
+    Leak {
+        /// How many.
+        clusters: u16,
+    },
+}
+
+/// One resize.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// The SIZE word as typed: absolute, `+N` or `-N`, with or without a suffix.
+    pub size: String,
+    /// Whether `--shrink` is given.
+    #[serde(default)]
+    pub shrink: bool,
+    /// `--preallocation`.
+    #[serde(default)]
+    pub preallocation: Preallocation,
+    /// Whether the format is named with `-f` (otherwise it is probed).
+    #[serde(default = "yes")]
+    pub name_format: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `--preallocation`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preallocation {
+    /// Not given.
+    #[default]
+    Off,
+    /// `metadata`
+    Metadata,
+    /// `falloc`
+    Falloc,
+    /// `full`
+    Full,
+}

@@ -1,0 +1,1 @@
+//! The oracles: verdicts on what a resize did.
