@@ -1,5 +1,22 @@
 //! Cases, their generator, and fixtures built from them.
+//!
+//! A [`Case`] says how an image is made, how it is resized and what is written to it afterwards. It comes from a seed
+//! ([`Case::from_seed`]) or from JSON. [`build`] makes its image, [`expected_steps`] says what a guest must see after
+//! every resize. Nothing here knows the engine: sizes, layouts and contents are worked out from the specifications.
 
+#![forbid(unsafe_code)]
+
+pub mod child;
+mod content;
+mod expect;
+pub mod geometry;
 mod model;
+pub mod seed;
+pub mod size;
 
+pub use content::{Content, Extent};
+pub use expect::{
+    Outcome, Refusal, Step, expected_after, expected_content, expected_extents, expected_final,
+    expected_steps, target, virtual_size,
+};
 pub use model::*;

@@ -101,6 +101,8 @@ pub enum WriteKind {
     Data,
     /// A write of zeros by metadata.
     Zero,
+    /// A write of zeros that gives the space back (`write -z -u`).
+    Unmap,
     /// A compressed cluster.
     Compressed,
     /// A discard.
@@ -111,7 +113,7 @@ pub enum WriteKind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Tweak {
-    /// Append so many bytes of a pattern to the file.
+    /// Fill the last cluster up and append so many bytes of a pattern, which nothing refers to.
     TrailingBytes {
         /// How many.
         len: u32,
@@ -167,6 +169,39 @@ pub struct Resize {
     /// Whether the format is named with `-f` (otherwise it is probed).
     #[serde(default = "yes")]
     pub name_format: bool,
+}
+
+impl Default for Qcow2 {
+    /// What `qemu-img create` makes when nothing is asked: version 3, 64 KiB clusters, 16-bit refcounts.
+    fn default() -> Self {
+        Self {
+            version: 3,
+            cluster_bits: 16,
+            refcount_bits: 16,
+            lazy_refcounts: false,
+            extended_l2: false,
+            zstd: false,
+            preallocated: false,
+        }
+    }
+}
+
+impl FormatOptions {
+    /// The qcow2 options, if this is qcow2.
+    pub fn qcow2(&self) -> Option<&Qcow2> {
+        match self {
+            Self::Raw => None,
+            Self::Qcow2(options) => Some(options),
+        }
+    }
+
+    /// The format's name as `-f` takes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2(_) => "qcow2",
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -1,0 +1,161 @@
+//! What every resize of a case should do, worked out without any reader: size, refusal and content after each step.
+
+use std::ops::Range;
+
+use crate::geometry::{MAX_LENGTH, SECTOR};
+use crate::{Case, Content, Extent, Fixture, FormatOptions, Preallocation, Resize, size};
+
+/// Why a resize must be refused, in the order in which qemu-img looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// SIZE is no size.
+    Syntax,
+    /// The resulting size is zero or less.
+    NotPositive,
+    /// Preallocation with a size that does not grow.
+    PreallocationWithoutGrowth,
+    /// A smaller size without `--shrink`.
+    ShrinkWithoutFlag,
+    /// A qcow2 size that is no multiple of 512.
+    Unaligned,
+    /// More than the format holds.
+    TooLarge,
+    /// A preallocation mode that the format does not have.
+    PreallocationMode,
+}
+
+/// What one resize should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It succeeds.
+    Resized,
+    /// It is refused, and nothing changes.
+    Refused(Refusal),
+}
+
+/// The state after one resize.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What the resize did.
+    pub outcome: Outcome,
+    /// Length of a raw file in bytes, or the virtual size of any other format: what SIZE set, not rounded.
+    pub length: u64,
+    /// What a guest sees; its size is the virtual size in bytes, for raw rounded up to a sector.
+    pub content: Content,
+    /// Guest ranges in which qemu-img may show bytes from before an earlier shrink (the rest of the boundary cluster).
+    pub stale: Vec<Range<u64>>,
+}
+
+/// The content of a fixture as built: every run that is not zero.
+pub fn expected_extents(fixture: &Fixture) -> Vec<Extent> {
+    expected_content(fixture).extents()
+}
+
+/// The content of a fixture as built.
+pub fn expected_content(fixture: &Fixture) -> Content {
+    let mut content = Content::zeros(virtual_size(&fixture.format, fixture.size));
+    for write in &fixture.writes {
+        content.write(write);
+    }
+    content
+}
+
+/// The state after each resize of `case`, in order.
+pub fn expected_steps(case: &Case) -> Vec<Step> {
+    let mut state = Step {
+        outcome: Outcome::Resized,
+        length: case.fixture.size,
+        content: expected_content(&case.fixture),
+        stale: Vec::new(),
+    };
+    case.resizes
+        .iter()
+        .map(|resize| {
+            advance(&mut state, &case.fixture.format, resize);
+            let size = state.content.size();
+            let stale = state.stale.iter().filter(|range| range.start < size);
+            Step {
+                stale: stale
+                    .map(|range| range.start..range.end.min(size))
+                    .collect(),
+                ..state.clone()
+            }
+        })
+        .collect()
+}
+
+/// The content after the last resize, before the writes that follow it.
+pub fn expected_after(case: &Case) -> Content {
+    match expected_steps(case).pop() {
+        Some(step) => step.content,
+        None => expected_content(&case.fixture),
+    }
+}
+
+/// The content after the last resize and the writes that follow it.
+pub fn expected_final(case: &Case) -> Content {
+    let mut content = expected_after(case);
+    for write in &case.after {
+        content.write(write);
+    }
+    content
+}
+
+/// The size that a resize leads to from a virtual size of `current` bytes, or why it must be refused.
+///
+/// # Errors
+/// [`Refusal`]: the first reason that qemu-img would give.
+pub fn target(format: &FormatOptions, current: u64, resize: &Resize) -> Result<u64, Refusal> {
+    let asked = size::parse(&resize.size).ok_or(Refusal::Syntax)?;
+    let new = size::resolve(asked, current).ok_or(Refusal::NotPositive)?;
+    if new <= current && resize.preallocation != Preallocation::Off {
+        return Err(Refusal::PreallocationWithoutGrowth);
+    }
+    if new < current && !resize.shrink {
+        return Err(Refusal::ShrinkWithoutFlag);
+    }
+    match format {
+        FormatOptions::Qcow2(_) if new % SECTOR != 0 => Err(Refusal::Unaligned),
+        FormatOptions::Qcow2(options) if new > options.max_size() => Err(Refusal::TooLarge),
+        FormatOptions::Raw if new > MAX_LENGTH => Err(Refusal::TooLarge),
+        FormatOptions::Raw if resize.preallocation == Preallocation::Metadata => {
+            Err(Refusal::PreallocationMode)
+        }
+        _ => Ok(new),
+    }
+}
+
+/// The virtual size of an image whose size was set to `length`: raw rounds up to a sector.
+pub fn virtual_size(format: &FormatOptions, length: u64) -> u64 {
+    match format {
+        FormatOptions::Raw => length.next_multiple_of(SECTOR),
+        FormatOptions::Qcow2(_) => length,
+    }
+}
+
+fn advance(state: &mut Step, format: &FormatOptions, resize: &Resize) {
+    let new = match target(format, state.content.size(), resize) {
+        Ok(new) => new,
+        Err(refusal) => {
+            state.outcome = Outcome::Refused(refusal);
+            return;
+        }
+    };
+    if let FormatOptions::Qcow2(options) = format {
+        note_stale(state, new, options.cluster_size());
+    }
+    state.outcome = Outcome::Resized;
+    state.length = new;
+    // A raw file is cut to the byte before its view is rounded up again.
+    state.content.resize(new);
+    state.content.resize(virtual_size(format, new));
+}
+
+/// Remembers the rest of the boundary cluster of a shrink, if there was anything in it.
+fn note_stale(state: &mut Step, new: u64, cluster: u64) {
+    let boundary = new.next_multiple_of(cluster);
+    state.stale.retain(|range| range.start < boundary);
+    if new < state.content.size() && state.content.has_data(new, boundary - new) {
+        state.stale.push(new..boundary);
+    }
+}
