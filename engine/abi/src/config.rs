@@ -1,0 +1,261 @@
+//! What the host asks of an operation: one structure at [`crate::layout::CONFIG`], little-endian.
+//!
+//! A request goes in as it was asked: the host does not know the current size of an image.
+
+use crate::layout;
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The only version of every structure here.
+pub const VERSION: u32 = 1;
+
+/// Numbers for `format`.
+pub mod format {
+    /// Not named: probe the image.
+    pub const PROBE: u32 = 0;
+    /// Raw.
+    pub const RAW: u32 = 1;
+    /// qcow2, versions 2 and 3.
+    pub const QCOW2: u32 = 2;
+}
+
+/// Numbers for `size_kind`.
+pub mod size_kind {
+    /// `size` is the new size.
+    pub const ABSOLUTE: u32 = 0;
+    /// `size` is to be added.
+    pub const GROW: u32 = 1;
+    /// `size` is to be taken away.
+    pub const SHRINK: u32 = 2;
+}
+
+/// Numbers for `preallocation`.
+pub mod preallocation {
+    /// Nothing.
+    pub const OFF: u32 = 0;
+    /// The format's metadata.
+    pub const METADATA: u32 = 1;
+    /// Host space, unwritten.
+    pub const FALLOC: u32 = 2;
+    /// Host space, zeros written.
+    pub const FULL: u32 = 3;
+}
+
+/// Bits of [`ResizeConfig::flags`].
+pub mod resize_flags {
+    /// Data beyond the new end may be thrown away.
+    pub const SHRINK: u32 = 1;
+}
+
+/// Bits of [`CreateConfig::flags`].
+pub mod create_flags {
+    /// `lazy_refcounts=on`.
+    pub const LAZY_REFCOUNTS: u32 = 1;
+    /// `extended_l2=on`.
+    pub const EXTENDED_L2: u32 = 2;
+    /// `compression_type=zstd`.
+    pub const ZSTD: u32 = 4;
+}
+
+/// A structure with its own magic number.
+pub trait Config: FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned + Copy {
+    /// The first four bytes, as a number.
+    const MAGIC: u32;
+
+    /// The header that it carries.
+    fn header(&self) -> Header;
+
+    /// Reads one from memory; `None` if it is another structure or version.
+    #[must_use]
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (config, _) = Self::read_from_prefix(bytes).ok()?;
+        (config.header() == Header::of::<Self>()).then_some(config)
+    }
+}
+
+/// What every structure begins with.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Header {
+    /// Which structure it is.
+    pub magic: U32,
+    /// [`VERSION`].
+    pub version: U32,
+}
+
+impl Header {
+    /// The header of a `C`.
+    #[must_use]
+    pub const fn of<C: Config>() -> Self {
+        Self {
+            magic: U32::new(C::MAGIC),
+            version: U32::new(VERSION),
+        }
+    }
+}
+
+macro_rules! config {
+    ($(#[$doc:meta])* $name:ident $magic:literal $size:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+        #[repr(C)]
+        pub struct $name {
+            /// Magic and version.
+            pub header: Header,
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Config for $name {
+            const MAGIC: u32 = $magic;
+
+            fn header(&self) -> Header {
+                self.header
+            }
+        }
+
+        const _: () = {
+            assert!(size_of::<$name>() == $size);
+            assert!($size <= layout::CONFIG.len);
+        };
+    };
+}
+
+config! {
+    /// Asks for a resize. Its magic number is "RESI".
+    ResizeConfig 0x5245_5349 32 {
+        /// One of [`format`].
+        format: U32,
+        /// One of [`size_kind`].
+        size_kind: U32,
+        /// Bytes; what of is in `size_kind`.
+        size: U64,
+        /// Bits of [`resize_flags`].
+        flags: U32,
+        /// One of [`preallocation`].
+        preallocation: U32,
+    }
+}
+
+config! {
+    /// Asks for a description. Its magic number is "INFO".
+    InfoConfig 0x494e_464f 16 {
+        /// One of [`format`].
+        format: U32,
+        /// 0.
+        reserved: U32,
+    }
+}
+
+config! {
+    /// Asks for a check. Its magic number is "CHEC".
+    CheckConfig 0x4348_4543 16 {
+        /// One of [`format`].
+        format: U32,
+        /// 0.
+        reserved: U32,
+    }
+}
+
+config! {
+    /// Asks for a new image. Its magic number is "CREA".
+    CreateConfig 0x4352_4541 40 {
+        /// One of [`format`], not to be probed.
+        format: U32,
+        /// Bits of [`create_flags`].
+        flags: U32,
+        /// Virtual size in bytes.
+        size: U64,
+        /// qcow2: version, 2 or 3.
+        version: U32,
+        /// qcow2: log2 of the cluster size in bytes.
+        cluster_bits: U32,
+        /// qcow2: width of a refcount in bits.
+        refcount_bits: U32,
+        /// 0.
+        reserved: U32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes and back; another magic, another version and a short buffer are refused.
+    fn golden<C: Config + PartialEq + core::fmt::Debug>(config: C, bytes: &[u8]) {
+        assert_eq!(config.as_bytes(), bytes);
+        assert_eq!(C::parse(bytes), Some(config));
+        assert_eq!(C::parse(&bytes[..bytes.len() - 1]), None);
+        for flip in [0, 4] {
+            let mut page = [0; 64];
+            page[..bytes.len()].copy_from_slice(bytes);
+            assert!(C::parse(&page).is_some());
+            page[flip] ^= 1;
+            assert_eq!(C::parse(&page), None);
+        }
+    }
+
+    #[test]
+    fn resize_golden_bytes() {
+        let config = ResizeConfig {
+            header: Header::of::<ResizeConfig>(),
+            format: U32::new(format::QCOW2),
+            size_kind: U32::new(size_kind::GROW),
+            size: U64::new(0x0102_0304_0506_0708),
+            flags: U32::new(resize_flags::SHRINK),
+            preallocation: U32::new(preallocation::FULL),
+        };
+        golden(
+            config,
+            &[
+                0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,
+                1, 0, 0, 0, 3, 0, 0, 0,
+            ],
+        );
+    }
+
+    #[test]
+    fn info_and_check_golden_bytes() {
+        let format = U32::new(format::RAW);
+        let info = InfoConfig {
+            header: Header::of::<InfoConfig>(),
+            format,
+            reserved: U32::ZERO,
+        };
+        golden(
+            info,
+            &[0x4f, 0x46, 0x4e, 0x49, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+        );
+        let check = CheckConfig {
+            header: Header::of::<CheckConfig>(),
+            format,
+            reserved: U32::ZERO,
+        };
+        golden(
+            check,
+            &[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+        );
+    }
+
+    #[test]
+    fn create_golden_bytes() {
+        let config = CreateConfig {
+            header: Header::of::<CreateConfig>(),
+            format: U32::new(format::QCOW2),
+            flags: U32::new(create_flags::EXTENDED_L2 | create_flags::ZSTD),
+            size: U64::new(1 << 40),
+            version: U32::new(3),
+            cluster_bits: U32::new(16),
+            refcount_bits: U32::new(64),
+            reserved: U32::ZERO,
+        };
+        golden(
+            config,
+            &[
+                0x41, 0x45, 0x52, 0x43, 1, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
+                3, 0, 0, 0, 16, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0,
+            ],
+        );
+    }
+}
