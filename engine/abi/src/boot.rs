@@ -9,9 +9,7 @@ pub const MAGIC: u32 = 0x424f_4f54;
 pub const VERSION: u32 = 1;
 
 /// Lies at [`crate::layout::BOOT_INFO`], little-endian.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct BootInfo {
     /// [`MAGIC`].
@@ -53,9 +51,7 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let info = BootInfo::new(0x0102_0304_0506_0708, 9);
-        let bytes = [
-            0x54, 0x4f, 0x4f, 0x42, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0,
-        ];
+        let bytes = [0x54, 0x4f, 0x4f, 0x42, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(info.as_bytes(), bytes);
         assert_eq!(BootInfo::parse(&bytes), Some(info));
         assert_eq!(BootInfo::parse(&[0; 24]), None);

@@ -74,9 +74,7 @@ pub trait Config: FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned + 
 }
 
 /// What every structure begins with.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Header {
     /// Which structure it is.
@@ -89,10 +87,7 @@ impl Header {
     /// The header of a `C`.
     #[must_use]
     pub const fn of<C: Config>() -> Self {
-        Self {
-            magic: U32::new(C::MAGIC),
-            version: U32::new(VERSION),
-        }
+        Self { magic: U32::new(C::MAGIC), version: U32::new(VERSION) }
     }
 }
 
@@ -209,8 +204,8 @@ mod tests {
         golden(
             config,
             &[
-                0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,
-                1, 0, 0, 0, 3, 0, 0, 0,
+                0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0,
+                0, 3, 0, 0, 0,
             ],
         );
     }
@@ -218,24 +213,10 @@ mod tests {
     #[test]
     fn info_and_check_golden_bytes() {
         let format = U32::new(format::RAW);
-        let info = InfoConfig {
-            header: Header::of::<InfoConfig>(),
-            format,
-            reserved: U32::ZERO,
-        };
-        golden(
-            info,
-            &[0x4f, 0x46, 0x4e, 0x49, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
-        );
-        let check = CheckConfig {
-            header: Header::of::<CheckConfig>(),
-            format,
-            reserved: U32::ZERO,
-        };
-        golden(
-            check,
-            &[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
-        );
+        let info = InfoConfig { header: Header::of::<InfoConfig>(), format, reserved: U32::ZERO };
+        golden(info, &[0x4f, 0x46, 0x4e, 0x49, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        let check = CheckConfig { header: Header::of::<CheckConfig>(), format, reserved: U32::ZERO };
+        golden(check, &[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -253,8 +234,8 @@ mod tests {
         golden(
             config,
             &[
-                0x41, 0x45, 0x52, 0x43, 1, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
-                3, 0, 0, 0, 16, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0,
+                0x41, 0x45, 0x52, 0x43, 1, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0, 0,
+                0, 16, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0,
             ],
         );
     }

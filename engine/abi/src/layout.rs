@@ -31,10 +31,7 @@ pub struct Area {
 impl Area {
     const fn new(base: u64, end: u64) -> Self {
         assert!(base < end && base.is_multiple_of(PAGE) && end.is_multiple_of(PAGE));
-        Self {
-            base,
-            len: end - base,
-        }
+        Self { base, len: end - base }
     }
 
     /// First byte after it.
@@ -83,8 +80,8 @@ pub const SCRATCH: Area = Area::new(0x20_0000, 0x120_0000);
 
 /// All areas of memory, lowest first.
 pub const AREAS: [Area; 15] = [
-    NULL_PAGE, SYSTEM, CORE, OPERATION, CALL_TABLE, CONFIG, BOOT_INFO, QUEUE, TEXT, MAILBOX,
-    BOUNCE, SECTORS, GUARD, STACK, SCRATCH,
+    NULL_PAGE, SYSTEM, CORE, OPERATION, CALL_TABLE, CONFIG, BOOT_INFO, QUEUE, TEXT, MAILBOX, BOUNCE, SECTORS,
+    GUARD, STACK, SCRATCH,
 ];
 
 /// First byte that devices reach.
@@ -121,10 +118,7 @@ pub const SECTOR_LEN: usize = 512;
 const _: () = {
     let mut i = 1;
     while i < AREAS.len() {
-        assert!(
-            AREAS[i - 1].end() <= AREAS[i].base,
-            "areas overlap or are out of order"
-        );
+        assert!(AREAS[i - 1].end() <= AREAS[i].base, "areas overlap or are out of order");
         i += 1;
     }
     assert!(MEMORY_END <= CONTROL.base);
@@ -133,10 +127,7 @@ const _: () = {
     assert!(CORE.base == 0x10000 && OPERATION.base == 0x20000 && OPERATION.len == 384 << 10);
     assert!(CALL_TABLE.base == 0x80000 && CONFIG.base == 0x81000 && QUEUE.base == 0x10_0000);
     assert!(GUARD.end() == STACK.base && SCRATCH.len == 16 << 20);
-    assert!(
-        FAULT.base < 0x8000_0000,
-        "fault stubs use a sign-extended 32-bit address"
-    );
+    assert!(FAULT.base < 0x8000_0000, "fault stubs use a sign-extended 32-bit address");
 };
 
 #[cfg(test)]

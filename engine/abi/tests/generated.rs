@@ -12,27 +12,16 @@ const NAME_LEN: u32 = 1023;
 /// Generates the Rust text of `guest.proto`.
 fn generate(root: &Path) -> String {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let (set, out) = (
-        dir.path().join("guest.fds"),
-        dir.path().join("generated.rs"),
-    );
+    let (set, out) = (dir.path().join("guest.fds"), dir.path().join("generated.rs"));
     let files = protox::compile([root.join("guest.proto")], [root]).expect("guest.proto compiles");
     std::fs::write(&set, prost::Message::encode_to_vec(&files)).expect("descriptor set written");
 
     let mut generator = Generator::new();
-    generator
-        .use_container_heapless()
-        .suffixed_package_names(false)
-        .configure(
-            ".",
-            Config::new()
-                .max_bytes(NAME_LEN)
-                .optional_repr(OptionalRepr::Option)
-                .no_accessors(true),
-        );
-    generator
-        .compile_fdset_file(&set, &out)
-        .expect("Rust generated");
+    generator.use_container_heapless().suffixed_package_names(false).configure(
+        ".",
+        Config::new().max_bytes(NAME_LEN).optional_repr(OptionalRepr::Option).no_accessors(true),
+    );
+    generator.compile_fdset_file(&set, &out).expect("Rust generated");
     HEADER.to_owned() + &std::fs::read_to_string(&out).expect("generated file read")
 }
 
@@ -45,8 +34,5 @@ fn generated_rs_is_what_guest_proto_generates() {
         return;
     }
     let stored = std::fs::read_to_string(&committed).expect("src/generated.rs read");
-    assert!(
-        stored == fresh,
-        "src/generated.rs is stale: INSTAR_BLESS=1 cargo test -p instar-abi"
-    );
+    assert!(stored == fresh, "src/generated.rs is stale: INSTAR_BLESS=1 cargo test -p instar-abi");
 }

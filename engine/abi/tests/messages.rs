@@ -2,17 +2,15 @@
 
 use heapless::Vec as Bytes;
 use instar_abi::message::{
-    BitmapMessage, CheckFindingMessage, CheckResultMessage, ErrorMessage, ExtentMessage,
-    FindingKind, FindingTable, GuestMessage, GuestMessage_::Payload, ImageFormat,
-    InfoResultMessage, Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, SnapshotMessage,
+    BitmapMessage, CheckFindingMessage, CheckResultMessage, ErrorMessage, ExtentMessage, FindingKind,
+    FindingTable, GuestMessage, GuestMessage_::Payload, ImageFormat, InfoResultMessage, Qcow2InfoMessage,
+    ResizeActionCode, ResizeResultMessage, SnapshotMessage,
 };
 use instar_abi::micropb::{MessageDecode, MessageEncode, PbEncoder};
 
 /// `payload` has these bytes, and they decode to it.
 fn golden(payload: Payload, hex: &str) {
-    let message = GuestMessage {
-        payload: Some(payload),
-    };
+    let message = GuestMessage { payload: Some(payload) };
     let mut encoder = PbEncoder::new(Bytes::<u8, 512>::new());
     message.encode(&mut encoder).expect("fits");
     let bytes = encoder.into_writer();
@@ -35,60 +33,28 @@ fn resize() -> ResizeResultMessage {
         file_size_after: 300,
         action: ResizeActionCode::Grow,
         old_virtual_size: 4,
-        preallocate: Some(ExtentMessage {
-            offset: 5,
-            length: 6,
-        }),
+        preallocate: Some(ExtentMessage { offset: 5, length: 6 }),
         error: None,
     }
 }
 
 #[test]
 fn resize_result_is_field_12() {
-    golden(
-        Payload::ResizeResult(resize()),
-        "62 13 0802 1001 1802 20ac02 2801 3804 4204 0805 1006",
-    );
+    golden(Payload::ResizeResult(resize()), "62 13 0802 1001 1802 20ac02 2801 3804 4204 0805 1006");
 }
 
 #[test]
 fn create_result_is_field_13() {
-    golden(
-        Payload::CreateResult(resize()),
-        "6a 13 0802 1001 1802 20ac02 2801 3804 4204 0805 1006",
-    );
+    golden(Payload::CreateResult(resize()), "6a 13 0802 1001 1802 20ac02 2801 3804 4204 0805 1006");
 }
 
 #[test]
 fn error_is_field_6_of_every_result() {
-    let error = Some(ErrorMessage {
-        code: 10,
-        detail0: 1,
-        detail1: 0,
-        detail2: u64::MAX,
-    });
+    let error = Some(ErrorMessage { code: 10, detail0: 1, detail1: 0, detail2: u64::MAX });
     let body = "16 3214 080a 110100000000000000 21ffffffffffffffff";
-    golden(
-        Payload::InfoResult(InfoResultMessage {
-            error: error.clone(),
-            ..Default::default()
-        }),
-        &format!("52 {body}"),
-    );
-    golden(
-        Payload::CheckResult(CheckResultMessage {
-            error: error.clone(),
-            ..Default::default()
-        }),
-        &format!("5a {body}"),
-    );
-    golden(
-        Payload::ResizeResult(ResizeResultMessage {
-            error,
-            ..Default::default()
-        }),
-        &format!("62 {body}"),
-    );
+    golden(Payload::InfoResult(InfoResultMessage { error, ..Default::default() }), &format!("52 {body}"));
+    golden(Payload::CheckResult(CheckResultMessage { error, ..Default::default() }), &format!("5a {body}"));
+    golden(Payload::ResizeResult(ResizeResultMessage { error, ..Default::default() }), &format!("62 {body}"));
 }
 
 #[test]
@@ -132,16 +98,8 @@ fn items() {
         vm_clock_nsec: 5,
         icount: Some(0),
     };
-    golden(
-        Payload::Snapshot(snapshot),
-        "a201 10 0a0131 120173 1802 2003 2804 3005 3800",
-    );
-    let bitmap = BitmapMessage {
-        name: name("m"),
-        granularity: 1,
-        in_use: true,
-        auto_load: true,
-    };
+    golden(Payload::Snapshot(snapshot), "a201 10 0a0131 120173 1802 2003 2804 3005 3800");
+    let bitmap = BitmapMessage { name: name("m"), granularity: 1, in_use: true, auto_load: true };
     golden(Payload::Bitmap(bitmap), "aa01 09 0a016d 1001 1801 2001");
     let finding = CheckFindingMessage {
         kind: FindingKind::Copied,
@@ -150,10 +108,7 @@ fn items() {
         b: 2,
         c: 3,
     };
-    golden(
-        Payload::CheckFinding(finding),
-        "b201 0a 0804 1003 1801 2002 2803",
-    );
+    golden(Payload::CheckFinding(finding), "b201 0a 0804 1003 1801 2002 2803");
 }
 
 #[test]
@@ -170,8 +125,5 @@ fn check_result() {
         compressed_clusters: 8,
         error: None,
     };
-    golden(
-        Payload::CheckResult(check),
-        "5a 12 0802 1001 1802 2003 2804 3805 4006 4807 5008",
-    );
+    golden(Payload::CheckResult(check), "5a 12 0802 1001 1802 2003 2804 3805 4006 4807 5008");
 }

@@ -6,13 +6,12 @@ pub mod disk;
 mod error;
 mod report;
 mod types;
+pub mod wire;
 
 pub use disk::Disk;
 pub use error::{OpError, Phase};
 use instar_formats::io::ReadAt;
-pub use report::{
-    Bitmap, CheckFinding, CheckReport, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot, Table,
-};
+pub use report::{Bitmap, CheckFinding, CheckReport, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot, Table};
 pub use types::*;
 
 /// What `scratch` must hold at least, in bytes, for every operation on every image. Constant: no

@@ -1,0 +1,188 @@
+//! Results to and from the result messages of `guest.proto`.
+//!
+//! The outer `Option` of a `..._from_wire` says whether the message made sense; the `Result` in it is
+//! the operation's own answer.
+
+use crate::{CheckReport, Format, ImageInfo, OpError, Qcow2Info, ResizeAction, ResizeOutcome};
+use instar_abi::message::{
+    CheckResultMessage, ErrorMessage, ExtentMessage, ImageFormat, InfoResultMessage, Qcow2InfoMessage,
+    ResizeActionCode, ResizeResultMessage,
+};
+
+const fn format_to_wire(format: Format) -> ImageFormat {
+    match format {
+        Format::Raw => ImageFormat::Raw,
+        Format::Qcow2 => ImageFormat::Qcow2,
+    }
+}
+
+const fn format_from_wire(format: ImageFormat) -> Option<Format> {
+    match format {
+        ImageFormat::Raw => Some(Format::Raw),
+        ImageFormat::Qcow2 => Some(Format::Qcow2),
+        _ => None,
+    }
+}
+
+const fn action_to_wire(action: ResizeAction) -> ResizeActionCode {
+    match action {
+        ResizeAction::Grow => ResizeActionCode::Grow,
+        ResizeAction::Shrink => ResizeActionCode::Shrink,
+        ResizeAction::NoOp => ResizeActionCode::NoOp,
+    }
+}
+
+const fn action_from_wire(action: ResizeActionCode) -> Option<ResizeAction> {
+    match action {
+        ResizeActionCode::Grow => Some(ResizeAction::Grow),
+        ResizeActionCode::Shrink => Some(ResizeAction::Shrink),
+        ResizeActionCode::NoOp => Some(ResizeAction::NoOp),
+        _ => None,
+    }
+}
+
+fn error_to_wire(error: OpError) -> Option<ErrorMessage> {
+    let (code, [detail0, detail1, detail2]) = error.to_wire();
+    Some(ErrorMessage { code, detail0, detail1, detail2 })
+}
+
+fn error_from_wire(error: &ErrorMessage) -> Option<OpError> {
+    OpError::from_wire(error.code, [error.detail0, error.detail1, error.detail2])
+}
+
+/// The message of a resize or a creation that came to `result`.
+#[must_use]
+pub fn resize_to_wire(result: &Result<ResizeOutcome, OpError>) -> ResizeResultMessage {
+    match result {
+        Err(error) => ResizeResultMessage { error: error_to_wire(*error), ..ResizeResultMessage::default() },
+        Ok(outcome) => ResizeResultMessage {
+            target_format: format_to_wire(outcome.format),
+            resolved_new_virtual_size: outcome.new_virtual_size,
+            file_size_before: outcome.file_size_before,
+            file_size_after: outcome.file_size_after,
+            action: action_to_wire(outcome.action),
+            error: None,
+            old_virtual_size: outcome.old_virtual_size,
+            preallocate: outcome.preallocate.map(|(offset, length)| ExtentMessage { offset, length }),
+        },
+    }
+}
+
+/// The inverse of [`resize_to_wire`].
+#[must_use]
+pub fn resize_from_wire(message: &ResizeResultMessage) -> Option<Result<ResizeOutcome, OpError>> {
+    if let Some(error) = &message.error {
+        return error_from_wire(error).map(Err);
+    }
+    Some(Ok(ResizeOutcome {
+        format: format_from_wire(message.target_format)?,
+        action: action_from_wire(message.action)?,
+        old_virtual_size: message.old_virtual_size,
+        new_virtual_size: message.resolved_new_virtual_size,
+        file_size_before: message.file_size_before,
+        file_size_after: message.file_size_after,
+        preallocate: message.preallocate.as_ref().map(|extent| (extent.offset, extent.length)),
+    }))
+}
+
+/// The message of a check that came to `result`.
+#[must_use]
+pub fn check_to_wire(result: &Result<CheckReport, OpError>) -> CheckResultMessage {
+    match result {
+        Err(error) => CheckResultMessage { error: error_to_wire(*error), ..CheckResultMessage::default() },
+        Ok(report) => CheckResultMessage {
+            format: format_to_wire(report.format),
+            check_errors: report.check_errors,
+            corruptions: report.corruptions,
+            leaks: report.leaks,
+            image_end_offset: report.image_end_offset,
+            error: None,
+            total_clusters: report.total_clusters,
+            allocated_clusters: report.allocated_clusters,
+            fragmented_clusters: report.fragmented_clusters,
+            compressed_clusters: report.compressed_clusters,
+        },
+    }
+}
+
+/// The inverse of [`check_to_wire`].
+#[must_use]
+pub fn check_from_wire(message: &CheckResultMessage) -> Option<Result<CheckReport, OpError>> {
+    if let Some(error) = &message.error {
+        return error_from_wire(error).map(Err);
+    }
+    Some(Ok(CheckReport {
+        format: format_from_wire(message.format)?,
+        check_errors: message.check_errors,
+        corruptions: message.corruptions,
+        leaks: message.leaks,
+        image_end_offset: message.image_end_offset,
+        total_clusters: message.total_clusters,
+        allocated_clusters: message.allocated_clusters,
+        fragmented_clusters: message.fragmented_clusters,
+        compressed_clusters: message.compressed_clusters,
+    }))
+}
+
+/// The message of an info that came to `result`.
+#[must_use]
+pub fn info_to_wire(result: Result<ImageInfo, OpError>) -> InfoResultMessage {
+    match result {
+        Err(error) => InfoResultMessage { error: error_to_wire(error), ..InfoResultMessage::default() },
+        Ok(info) => InfoResultMessage {
+            format: format_to_wire(info.format),
+            virtual_size: info.virtual_size,
+            cluster_size: info.cluster_size,
+            dirty: info.dirty,
+            encrypted: info.encrypted,
+            error: None,
+            backing_file: info.backing_file,
+            backing_format: info.backing_format,
+            qcow2: info.qcow2.map(qcow2_to_wire),
+        },
+    }
+}
+
+/// The inverse of [`info_to_wire`].
+#[must_use]
+pub fn info_from_wire(message: InfoResultMessage) -> Option<Result<ImageInfo, OpError>> {
+    if let Some(error) = &message.error {
+        return error_from_wire(error).map(Err);
+    }
+    Some(Ok(ImageInfo {
+        format: format_from_wire(message.format)?,
+        virtual_size: message.virtual_size,
+        cluster_size: message.cluster_size,
+        dirty: message.dirty,
+        encrypted: message.encrypted,
+        backing_file: message.backing_file,
+        backing_format: message.backing_format,
+        qcow2: message.qcow2.map(qcow2_from_wire),
+    }))
+}
+
+fn qcow2_to_wire(info: Qcow2Info) -> Qcow2InfoMessage {
+    Qcow2InfoMessage {
+        version: info.version,
+        refcount_bits: info.refcount_bits,
+        lazy_refcounts: info.lazy_refcounts,
+        corrupt: info.corrupt,
+        extended_l2: info.extended_l2,
+        zstd: info.zstd,
+        data_file: info.data_file,
+        data_file_raw: info.data_file_raw,
+    }
+}
+
+fn qcow2_from_wire(message: Qcow2InfoMessage) -> Qcow2Info {
+    Qcow2Info {
+        version: message.version,
+        refcount_bits: message.refcount_bits,
+        lazy_refcounts: message.lazy_refcounts,
+        corrupt: message.corrupt,
+        extended_l2: message.extended_l2,
+        zstd: message.zstd,
+        data_file: message.data_file,
+        data_file_raw: message.data_file_raw,
+    }
+}

@@ -1,0 +1,190 @@
+//! Requests to and from the configs of `instar_abi::config`.
+
+use crate::{
+    CheckRequest, CreateRequest, Format, InfoRequest, Preallocation, Qcow2Options, ResizeRequest, SizeRequest,
+};
+use instar_abi::config::{
+    CheckConfig, CreateConfig, Header, InfoConfig, ResizeConfig, create_flags, format, preallocation,
+    resize_flags, size_kind,
+};
+use zerocopy::little_endian::{U32, U64};
+
+impl Format {
+    const fn to_config(self) -> u32 {
+        match self {
+            Self::Raw => format::RAW,
+            Self::Qcow2 => format::QCOW2,
+        }
+    }
+
+    const fn from_config(number: u32) -> Option<Self> {
+        match number {
+            format::RAW => Some(Self::Raw),
+            format::QCOW2 => Some(Self::Qcow2),
+            _ => None,
+        }
+    }
+}
+
+/// The number of a format that may not have been named.
+fn named_to_config(named: Option<Format>) -> U32 {
+    U32::new(named.map_or(format::PROBE, Format::to_config))
+}
+
+/// The inverse of [`named_to_config`]; `None` for a number that means nothing.
+fn named_from_config(number: U32) -> Option<Option<Format>> {
+    match number.get() {
+        format::PROBE => Some(None),
+        number => Format::from_config(number).map(Some),
+    }
+}
+
+impl Preallocation {
+    const fn to_config(self) -> u32 {
+        match self {
+            Self::Off => preallocation::OFF,
+            Self::Metadata => preallocation::METADATA,
+            Self::Falloc => preallocation::FALLOC,
+            Self::Full => preallocation::FULL,
+        }
+    }
+
+    const fn from_config(number: u32) -> Option<Self> {
+        match number {
+            preallocation::OFF => Some(Self::Off),
+            preallocation::METADATA => Some(Self::Metadata),
+            preallocation::FALLOC => Some(Self::Falloc),
+            preallocation::FULL => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+impl SizeRequest {
+    const fn to_config(self) -> (u32, u64) {
+        match self {
+            Self::Absolute(size) => (size_kind::ABSOLUTE, size),
+            Self::Grow(size) => (size_kind::GROW, size),
+            Self::Shrink(size) => (size_kind::SHRINK, size),
+        }
+    }
+
+    const fn from_config(kind: u32, size: u64) -> Option<Self> {
+        match kind {
+            size_kind::ABSOLUTE => Some(Self::Absolute(size)),
+            size_kind::GROW => Some(Self::Grow(size)),
+            size_kind::SHRINK => Some(Self::Shrink(size)),
+            _ => None,
+        }
+    }
+}
+
+/// `flag` if `set`.
+const fn bit(set: bool, flag: u32) -> u32 {
+    if set { flag } else { 0 }
+}
+
+impl ResizeRequest {
+    /// The request as the guest reads it.
+    #[must_use]
+    pub fn to_config(&self) -> ResizeConfig {
+        let (size_kind, size) = self.size.to_config();
+        ResizeConfig {
+            header: Header::of::<ResizeConfig>(),
+            format: named_to_config(self.format),
+            size_kind: U32::new(size_kind),
+            size: U64::new(size),
+            flags: U32::new(bit(self.shrink, resize_flags::SHRINK)),
+            preallocation: U32::new(self.preallocation.to_config()),
+        }
+    }
+
+    /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
+    #[must_use]
+    pub fn from_config(config: &ResizeConfig) -> Option<Self> {
+        let flags = config.flags.get();
+        Some(Self {
+            format: named_from_config(config.format)?,
+            size: SizeRequest::from_config(config.size_kind.get(), config.size.get())?,
+            shrink: flags & resize_flags::SHRINK != 0,
+            preallocation: Preallocation::from_config(config.preallocation.get())?,
+        })
+        .filter(|_| flags & !resize_flags::SHRINK == 0)
+    }
+}
+
+impl InfoRequest {
+    /// The request as the guest reads it.
+    #[must_use]
+    pub fn to_config(&self) -> InfoConfig {
+        InfoConfig {
+            header: Header::of::<InfoConfig>(),
+            format: named_to_config(self.format),
+            reserved: U32::ZERO,
+        }
+    }
+
+    /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
+    #[must_use]
+    pub fn from_config(config: &InfoConfig) -> Option<Self> {
+        Some(Self { format: named_from_config(config.format)? })
+    }
+}
+
+impl CheckRequest {
+    /// The request as the guest reads it.
+    #[must_use]
+    pub fn to_config(&self) -> CheckConfig {
+        CheckConfig {
+            header: Header::of::<CheckConfig>(),
+            format: named_to_config(self.format),
+            reserved: U32::ZERO,
+        }
+    }
+
+    /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
+    #[must_use]
+    pub fn from_config(config: &CheckConfig) -> Option<Self> {
+        Some(Self { format: named_from_config(config.format)? })
+    }
+}
+
+/// All bits of [`create_flags`].
+const CREATE_FLAGS: u32 = create_flags::LAZY_REFCOUNTS | create_flags::EXTENDED_L2 | create_flags::ZSTD;
+
+impl CreateRequest {
+    /// The request as the guest reads it.
+    #[must_use]
+    pub fn to_config(&self) -> CreateConfig {
+        let options = &self.qcow2;
+        let flags = bit(options.lazy_refcounts, create_flags::LAZY_REFCOUNTS)
+            | bit(options.extended_l2, create_flags::EXTENDED_L2)
+            | bit(options.zstd, create_flags::ZSTD);
+        CreateConfig {
+            header: Header::of::<CreateConfig>(),
+            format: U32::new(self.format.to_config()),
+            flags: U32::new(flags),
+            size: U64::new(self.size),
+            version: U32::new(options.version),
+            cluster_bits: U32::new(options.cluster_bits),
+            refcount_bits: U32::new(options.refcount_bits),
+            reserved: U32::ZERO,
+        }
+    }
+
+    /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
+    #[must_use]
+    pub fn from_config(config: &CreateConfig) -> Option<Self> {
+        let flags = config.flags.get();
+        let qcow2 = Qcow2Options {
+            version: config.version.get(),
+            cluster_bits: config.cluster_bits.get(),
+            refcount_bits: config.refcount_bits.get(),
+            lazy_refcounts: flags & create_flags::LAZY_REFCOUNTS != 0,
+            extended_l2: flags & create_flags::EXTENDED_L2 != 0,
+            zstd: flags & create_flags::ZSTD != 0,
+        };
+        let format = Format::from_config(config.format.get())?;
+        Some(Self { format, size: config.size.get(), qcow2 }).filter(|_| flags & !CREATE_FLAGS == 0)
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything that crosses comes back as it was; what means nothing is refused.
+
+use super::*;
+use crate::{
+    Bitmap, CheckFinding, CheckReport, CheckRequest, CreateRequest, Format, ImageInfo, InfoItem, InfoRequest,
+    Name, OpError, Preallocation, Qcow2Info, Qcow2Options, ResizeAction, ResizeOutcome, ResizeRequest,
+    SizeRequest, Snapshot, Table,
+};
+use instar_abi::config::ResizeConfig;
+use instar_abi::message::{
+    CheckFindingMessage, ErrorMessage, ExtentMessage, FindingKind, FindingTable, GuestMessage_::Payload,
+    ImageFormat, ResizeActionCode, ResizeResultMessage,
+};
+
+const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
+
+fn name(text: &str) -> Name {
+    Name::from_slice(text.as_bytes()).unwrap()
+}
+
+fn outcome() -> ResizeOutcome {
+    ResizeOutcome {
+        format: Format::Qcow2,
+        action: ResizeAction::Shrink,
+        old_virtual_size: u64::MAX,
+        new_virtual_size: 1,
+        file_size_before: 2,
+        file_size_after: 3,
+        preallocate: Some((4, 5)),
+    }
+}
+
+#[test]
+fn resize_requests() {
+    let sizes = [SizeRequest::Absolute(7), SizeRequest::Grow(0), SizeRequest::Shrink(u64::MAX)];
+    let modes = [Preallocation::Off, Preallocation::Metadata, Preallocation::Falloc, Preallocation::Full];
+    for size in sizes {
+        for preallocation in modes {
+            for shrink in [false, true] {
+                for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
+                    let request = ResizeRequest { format, size, shrink, preallocation };
+                    assert_eq!(ResizeRequest::from_config(&request.to_config()), Some(request));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn resize_requests_that_mean_nothing() {
+    let request = ResizeRequest {
+        format: None,
+        size: SizeRequest::Grow(1),
+        shrink: true,
+        preallocation: Preallocation::Off,
+    };
+    let good = request.to_config();
+    assert!(ResizeRequest::from_config(&good).is_some());
+    let spoilers: [fn(&mut ResizeConfig); 4] =
+        [|c| c.format.set(3), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(3)];
+    for spoil in spoilers {
+        let mut bad = good;
+        spoil(&mut bad);
+        assert_eq!(ResizeRequest::from_config(&bad), None);
+    }
+}
+
+#[test]
+fn info_check_and_create_requests() {
+    for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
+        let (info, check) = (InfoRequest { format }, CheckRequest { format });
+        assert_eq!(InfoRequest::from_config(&info.to_config()), Some(info));
+        assert_eq!(CheckRequest::from_config(&check.to_config()), Some(check));
+    }
+    for bits in 0..8 {
+        let qcow2 = Qcow2Options {
+            version: 2,
+            cluster_bits: 21,
+            refcount_bits: 64,
+            lazy_refcounts: bits & 1 != 0,
+            extended_l2: bits & 2 != 0,
+            zstd: bits & 4 != 0,
+        };
+        for format in FORMATS {
+            let request = CreateRequest { format, size: u64::MAX, qcow2 };
+            assert_eq!(CreateRequest::from_config(&request.to_config()), Some(request));
+        }
+    }
+}
+
+#[test]
+fn resize_results() {
+    let actions = [ResizeAction::Grow, ResizeAction::Shrink, ResizeAction::NoOp];
+    for action in actions {
+        for format in FORMATS {
+            for preallocate in [None, Some((0, 0)), Some((1, u64::MAX))] {
+                let result = Ok(ResizeOutcome { format, action, preallocate, ..outcome() });
+                assert_eq!(resize_from_wire(&resize_to_wire(&result)), Some(result));
+            }
+        }
+    }
+    let refused = Err(OpError::NewSizeNotPositive);
+    assert_eq!(resize_from_wire(&resize_to_wire(&refused)), Some(refused));
+}
+
+#[test]
+fn resize_results_that_mean_nothing() {
+    let good = resize_to_wire(&Ok(outcome()));
+    let nonsense = [
+        ResizeResultMessage::default(),
+        ResizeResultMessage { target_format: ImageFormat(99), ..good.clone() },
+        ResizeResultMessage { action: ResizeActionCode(-1), ..good.clone() },
+        ResizeResultMessage { error: Some(ErrorMessage::default()), ..good },
+    ];
+    for message in nonsense {
+        assert_eq!(resize_from_wire(&message), None);
+    }
+}
+
+#[test]
+fn io_errors_keep_their_place() {
+    use instar_formats::io::{Direction, IoError};
+    for direction in [Direction::Read, Direction::Write, Direction::Flush] {
+        let error = OpError::Io(IoError { direction, offset: u64::MAX, len: 1, errno: 28 });
+        assert_eq!(resize_from_wire(&resize_to_wire(&Err(error))), Some(Err(error)));
+    }
+}
+
+#[test]
+fn check_results() {
+    let report = CheckReport {
+        format: Format::Raw,
+        check_errors: 1,
+        corruptions: 2,
+        leaks: 3,
+        image_end_offset: 4,
+        total_clusters: 5,
+        allocated_clusters: 6,
+        fragmented_clusters: 7,
+        compressed_clusters: 8,
+    };
+    for result in [Ok(report), Err(OpError::NewSizeNotPositive)] {
+        assert_eq!(check_from_wire(&check_to_wire(&result)), Some(result));
+    }
+    assert_eq!(check_from_wire(&Default::default()), None);
+}
+
+#[test]
+fn info_results() {
+    let qcow2 = Qcow2Info {
+        version: 3,
+        refcount_bits: 1,
+        lazy_refcounts: true,
+        corrupt: false,
+        extended_l2: true,
+        zstd: false,
+        data_file: Some(name("")),
+        data_file_raw: true,
+    };
+    let info = ImageInfo {
+        format: Format::Qcow2,
+        virtual_size: 1,
+        cluster_size: Some(2),
+        dirty: false,
+        encrypted: true,
+        backing_file: name("b"),
+        backing_format: name("f"),
+        qcow2: Some(qcow2),
+    };
+    let plain = ImageInfo { qcow2: None, cluster_size: None, format: Format::Raw, ..info.clone() };
+    for result in [Ok(info), Ok(plain), Err(OpError::NewSizeNotPositive)] {
+        assert_eq!(info_from_wire(info_to_wire(result.clone())), Some(result));
+    }
+    assert_eq!(info_from_wire(Default::default()), None);
+}
+
+#[test]
+fn info_items() {
+    let snapshot = Snapshot {
+        id: name("1"),
+        name: name("s"),
+        vm_state_size: 1,
+        date_sec: 2,
+        date_nsec: 3,
+        vm_clock_nsec: 4,
+        icount: Some(5),
+    };
+    let bitmap = Bitmap { name: name("b"), granularity: 1, in_use: true, auto: false };
+    for item in [InfoItem::Snapshot(snapshot), InfoItem::Bitmap(bitmap)] {
+        assert_eq!(info_item_from_wire(info_item_to_wire(item.clone())), Some(item));
+    }
+    assert_eq!(info_item_from_wire(Payload::CheckFinding(Default::default())), None);
+}
+
+#[test]
+fn findings() {
+    let [cluster, refcount, references, offset, value] = [1, 2, 3, 4, 5];
+    let mut all = vec_of_tables(|table| CheckFinding::Entry { table, offset, value });
+    all.extend(vec_of_tables(|table| CheckFinding::Copied { table, value, refcount }));
+    all.push(CheckFinding::Leak { cluster, refcount, references }).unwrap();
+    all.push(CheckFinding::Refcount { cluster, refcount, references }).unwrap();
+    for finding in all {
+        assert_eq!(finding_from_wire(&finding_to_wire(finding)), Some(finding));
+    }
+    let bad_table =
+        CheckFindingMessage { kind: FindingKind::Entry, table: FindingTable(4), ..Default::default() };
+    for nonsense in [Default::default(), bad_table] {
+        assert_eq!(finding_from_wire(&nonsense), None);
+    }
+}
+
+/// One finding for each table.
+fn vec_of_tables(make: impl Fn(Table) -> CheckFinding) -> heapless::Vec<CheckFinding, 8> {
+    [Table::L1, Table::L2, Table::RefcountTable].into_iter().map(make).collect()
+}
+
+#[test]
+fn a_range_of_nothing_is_not_no_range() {
+    let mut message = resize_to_wire(&Ok(outcome()));
+    message.preallocate = Some(ExtentMessage::default());
+    let read = resize_from_wire(&message).unwrap().unwrap();
+    assert_eq!(read.preallocate, Some((0, 0)));
+}
