@@ -30,6 +30,11 @@ pub trait ReadAt {
     /// The image's length in bytes when the job began. Writes past it do not move it.
     fn len(&self) -> u64;
 
+    /// Whether the image has no bytes at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Fills `buf` from byte `offset`. Bytes past the end of the image read as zeros: an image may
     /// end in the middle of its last cluster.
     ///

@@ -1,0 +1,131 @@
+//! Why an image cannot be made sense of.
+
+/// Builds an error enum whose variants carry at most two numbers and a code for the wire, so that
+/// the same error reaches the user whether it arose in the guest or in process.
+///
+/// Each line reads `code Name { first, second } => "display text"`.
+#[macro_export]
+macro_rules! numbered_errors {
+    ($(#[$outer:meta])* $vis:vis enum $Enum:ident {
+        $($(#[$doc:meta])* $code:literal $name:ident $({ $a:ident $(, $b:ident)? })? => $text:literal),* $(,)?
+    }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+        $vis enum $Enum {
+            $(
+                $(#[$doc])*
+                #[error($text)]
+                $name $({
+                    #[doc = concat!("`", stringify!($a), "` of the text.")]
+                    $a: u64,
+                    $(
+                    #[doc = concat!("`", stringify!($b), "` of the text.")]
+                    $b: u64,
+                    )?
+                })?,
+            )*
+        }
+
+        impl $Enum {
+            /// The number of this error on the wire (never reused) and its details.
+            #[must_use]
+            pub const fn to_wire(&self) -> (u32, [u64; 2]) {
+                match *self {
+                    $(Self::$name $({ $a $(, $b)? })? => ($code, $crate::numbered_errors!(@args $($a $(, $b)?)?)),)*
+                }
+            }
+
+            /// The inverse of `to_wire`; `None` for a number that means nothing here.
+            #[must_use]
+            pub const fn from_wire(code: u32, details: [u64; 2]) -> Option<Self> {
+                #[allow(unused_variables)]
+                let [a, b] = details;
+                match code {
+                    $($code => Some($crate::numbered_errors!(@make $name a b $($a $(, $b)?)?)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@args) => { [0; 2] };
+    (@args $a:ident) => { [$a, 0] };
+    (@args $a:ident, $b:ident) => { [$a, $b] };
+    (@make $name:ident $x:ident $y:ident) => { Self::$name };
+    (@make $name:ident $x:ident $y:ident $a:ident) => { Self::$name { $a: $x } };
+    (@make $name:ident $x:ident $y:ident $a:ident, $b:ident) => { Self::$name { $a: $x, $b: $y } };
+}
+
+numbered_errors! {
+    /// Why an image cannot be made sense of, in `qemu-img`'s words where it has some. Offsets are
+    /// bytes in the file.
+    pub enum ImageError {
+        /// No qcow2 magic.
+        100 NotQcow2 => "Image is not in qcow2 format",
+        /// A version other than 2 and 3.
+        101 Version { version } => "Unsupported qcow2 version {version}",
+        /// Cluster size outside 512 B to 2 MiB.
+        102 ClusterSize { bits } => "Unsupported cluster size: 2^{bits}",
+        /// The file or the header's own length field ends before the header does.
+        103 HeaderTooShort => "qcow2 header too short",
+        /// The header claims to be longer than a cluster.
+        104 HeaderTooLong => "qcow2 header exceeds cluster size",
+        /// Incompatible feature bits that nobody here knows.
+        105 IncompatibleFeature { bits } => "Unsupported qcow2 feature(s): Unknown incompatible feature: {bits:x}",
+        /// The corrupt bit is set.
+        106 Corrupt => "qcow2: Image is corrupt; cannot be opened read/write",
+        /// Compression type zlib, but the feature bit is set.
+        107 CompressionBitSet => "qcow2: Compression type incompatible feature bit must not be set",
+        /// Compression type other than zlib, but the feature bit is not set.
+        108 CompressionBitClear => "qcow2: Compression type incompatible feature bit must be set",
+        /// A compression type that nobody here knows.
+        109 CompressionType { kind } => "qcow2: unknown compression type: {kind}",
+        /// Extended L2 entries need subclusters of at least 512 bytes.
+        110 SubclusterSize { bytes } => "Unsupported subcluster size: {bytes}",
+        /// Refcounts wider than 64 bits.
+        111 RefcountWidth => "Reference count entry width too large; may not exceed 64 bits",
+        /// An encryption method that nobody here knows.
+        112 Encryption { method } => "Unsupported encryption method {method}",
+        /// No refcount table at all.
+        113 NoRefcountTable => "Image does not contain a reference count table",
+        /// More than 8 MiB of refcount table.
+        114 RefcountTableTooLarge => "Reference count table too large",
+        /// The refcount table lies where it cannot.
+        115 RefcountTableOffset { offset } => "Reference count table offset invalid ({offset:#x})",
+        /// More than 32 MiB of L1 table.
+        116 L1TooLarge => "Active L1 table too large",
+        /// The L1 table lies where it cannot.
+        117 L1Offset { offset } => "Active L1 table offset invalid ({offset:#x})",
+        /// The L1 table does not cover the disk.
+        118 L1TooSmall => "L1 table is too small",
+        /// The virtual size needs more L1 than there can be.
+        119 TooBig => "Image is too big",
+        /// A backing file name outside the header cluster.
+        120 BackingOffset => "Invalid backing file offset",
+        /// A backing file name longer than 1023 bytes or than the cluster.
+        121 BackingTooLong => "Backing file name too long",
+        /// More than 65536 snapshots, or more than their table may hold.
+        122 SnapshotsTooMany => "Snapshot table too large",
+        /// The snapshot table lies where it cannot.
+        123 SnapshotOffset => "Snapshot table offset invalid",
+        /// A header extension that runs out of its cluster.
+        124 ExtensionTooLarge => "Header extension too large",
+        /// A table starts past the end of the file.
+        125 TablePastEnd { offset } => "Image is corrupt: the table at offset {offset:#x} is past the end of the file",
+        /// An entry of the refcount table cannot be right.
+        126 RefcountTableEntry { entry, index } => "Image is corrupt: refcount table entry {index} ({entry:#x}) is invalid",
+        /// An entry of the L1 table cannot be right.
+        127 L1Entry { entry, index } => "Image is corrupt: L1 table entry {index} ({entry:#x}) is invalid",
+        /// An entry of an L2 table cannot be right.
+        128 L2Entry { entry, offset } => "Image is corrupt: the L2 entry at offset {offset:#x} ({entry:#x}) is invalid",
+        /// A cluster in use whose refcount says that it is free.
+        129 RefcountTooSmall { cluster, refcount } => "Image is corrupt: cluster {cluster} is in use but its refcount is {refcount}",
+        /// Metadata lies on top of metadata.
+        130 Overlap { offset } => "Image is corrupt: metadata overlaps at offset {offset:#x}",
+        /// An encrypted image without its key header.
+        131 NoCryptoHeader => "Missing CRYPTO header for crypt method 2",
+        /// A bitmap directory that cannot be right.
+        132 BitmapDirectory { offset } => "Image is corrupt: the bitmap directory at offset {offset:#x} is invalid",
+        /// A snapshot table that cannot be right.
+        133 SnapshotTable { offset } => "Image is corrupt: the snapshot table at offset {offset:#x} is invalid",
+    }
+}
