@@ -1,1 +1,34 @@
 //! The oracles: verdicts on what a resize did.
+//!
+//! A [`Subject`] is anything that speaks qemu-img's command line. [`record`] lets it resize copies
+//! of a fixture and keeps the image after every step. A [`Trial`] puts one record, or two, before
+//! an [`Oracle`], which agrees, skips or disagrees. [`Known`] divergences are told from new ones
+//! by a list, each entry of which has a case that still shows it.
+//!
+//! Nothing here goes through the engine: images are read by qemu-img, by a crate of somebody
+//! else's and by a [`qcow2`] reader of the oracle's own.
+
+#![forbid(unsafe_code)]
+
+pub mod desk;
+mod error;
+mod known;
+mod oracles;
+pub mod qcow2;
+mod record;
+pub mod sparse;
+pub mod subject;
+pub mod text;
+mod trial;
+mod verdict;
+mod version;
+
+pub use desk::Desk;
+pub use error::JudgeError;
+pub use known::{Known, known};
+pub use oracles::{Oracle, all};
+pub use record::{Record, State, Step, record};
+pub use subject::{Instar, Qemu, Subject};
+pub use trial::{Scope, Trial};
+pub use verdict::{Class, Direction, Finding, Kind, Verdict};
+pub use version::Version;

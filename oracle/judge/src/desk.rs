@@ -1,0 +1,156 @@
+//! Questions to tools about images, each asked once: images with the same bytes get the same answer.
+
+use crate::subject::{IMAGE, Qemu, Ran, Subject, run_tool};
+use crate::{JudgeError, State};
+use oracle_case::Case;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Asks, and remembers, during the trials of one case.
+pub struct Desk<'a> {
+    case: &'a Case,
+    dir: &'a Path,
+    readers: Vec<&'a Qemu>,
+    answers: RefCell<HashMap<String, Rc<Answer>>>,
+    scratch: RefCell<u32>,
+}
+
+/// What a tool answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// As it came.
+    pub ran: Ran,
+    /// Its standard output if that is JSON.
+    pub json: Option<Value>,
+}
+
+impl<'a> Desk<'a> {
+    /// A desk for `case` that may use `dir` and ask `readers`.
+    #[must_use]
+    pub fn new(case: &'a Case, dir: &'a Path, readers: &[&'a Qemu]) -> Self {
+        let able = |q: &&&Qemu| q.unable(&case.fixture.format).is_none();
+        let mut readers: Vec<&Qemu> = readers.iter().filter(able).copied().collect();
+        readers.sort_by_key(|q| q.version());
+        Self { case, dir, readers, answers: RefCell::default(), scratch: RefCell::new(0) }
+    }
+
+    /// The newest qemu-img that can read the images of this case.
+    #[must_use]
+    pub fn newest(&self) -> Option<&'a Qemu> {
+        self.readers.last().copied()
+    }
+
+    /// A qemu-img that is another one from case to case, so that a campaign asks all of them.
+    #[must_use]
+    pub fn any(&self) -> Option<&'a Qemu> {
+        let text = serde_json::to_string(self.case).unwrap_or_default();
+        let sum: usize = text.bytes().map(usize::from).sum();
+        let index = sum.checked_rem(self.readers.len())?;
+        self.readers.get(index).copied()
+    }
+
+    /// A new empty directory.
+    ///
+    /// # Errors
+    /// [`JudgeError::Io`].
+    pub fn scratch(&self) -> Result<PathBuf, JudgeError> {
+        let n = self.scratch.replace_with(|n| *n + 1);
+        let dir = self.dir.join(format!("scratch{n}"));
+        std::fs::create_dir_all(&dir).map_err(JudgeError::io(&dir))?;
+        Ok(dir)
+    }
+
+    /// `info --output=json` of an image. instar is asked for the schema of `schema`.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    pub fn info(
+        &self,
+        who: &dyn Subject,
+        image: &State,
+        schema: Option<&dyn Subject>,
+    ) -> Result<Rc<Answer>, JudgeError> {
+        let mut options = Vec::new();
+        if let (None, Some(version)) = (who.version(), schema.and_then(Subject::version)) {
+            options.extend(["--qemu-version".into(), version.to_string()]);
+        }
+        self.ask(who, "info", &options, image)
+    }
+
+    /// `check --output=json` of an image.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    pub fn check(&self, who: &dyn Subject, image: &State) -> Result<Rc<Answer>, JudgeError> {
+        self.ask(who, "check", &[], image)
+    }
+
+    /// `map --output=json` of an image.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    pub fn map(&self, who: &Qemu, image: &State) -> Result<Rc<Answer>, JudgeError> {
+        self.ask(who, "map", &[], image)
+    }
+
+    fn ask(
+        &self,
+        who: &dyn Subject,
+        verb: &str,
+        options: &[String],
+        image: &State,
+    ) -> Result<Rc<Answer>, JudgeError> {
+        let format = self.case.fixture.format.name();
+        let mut args: Vec<String> = ["-f", format, "--output=json"].map(Into::into).into();
+        args.extend_from_slice(options);
+        args.push(IMAGE.into());
+        let key = format!("{} {verb} {options:?} {}", who.name(), image.fingerprint);
+        self.remembered(key, || who.run(&image.dir, verb, &args))
+    }
+
+    /// Whether `who` finds the same content in both images, the second of which has the format `format`.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    pub fn compare(&self, who: &Qemu, a: &State, b: &State, format: &str) -> Result<Rc<Answer>, JudgeError> {
+        let own = self.case.fixture.format.name();
+        let other = b.path().display().to_string();
+        let args: Vec<String> = ["-f", own, "-F", format, IMAGE, &other].map(Into::into).into();
+        let key = format!("{} compare {} {format} {}", who.name(), a.fingerprint, b.fingerprint);
+        self.remembered(key, || who.run(&a.dir, "compare", &args))
+    }
+
+    /// Runs the `qemu-io` of `who` with these commands on the image in `dir`; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    pub fn io(&self, who: &Qemu, dir: &Path, commands: &[String]) -> Result<Option<Ran>, JudgeError> {
+        let Some(tool) = who.io() else {
+            return Ok(None);
+        };
+        let mut args: Vec<String> = vec!["-f".into(), self.case.fixture.format.name().into()];
+        for command in commands {
+            args.extend(["-c".into(), command.clone()]);
+        }
+        args.push(IMAGE.into());
+        run_tool(tool, dir, args).map(Some)
+    }
+
+    fn remembered(
+        &self,
+        key: String,
+        ask: impl FnOnce() -> Result<Ran, JudgeError>,
+    ) -> Result<Rc<Answer>, JudgeError> {
+        if let Some(answer) = self.answers.borrow().get(&key) {
+            return Ok(Rc::clone(answer));
+        }
+        let ran = ask()?;
+        let json = serde_json::from_str(&ran.stdout).ok();
+        let answer = Rc::new(Answer { ran, json });
+        self.answers.borrow_mut().insert(key, Rc::clone(&answer));
+        Ok(answer)
+    }
+}

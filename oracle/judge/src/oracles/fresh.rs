@@ -1,0 +1,88 @@
+//! A new image is what qemu-img makes of the same options.
+
+use super::header;
+use super::support::required;
+use crate::oracles::Oracle;
+use crate::subject::{Subject, create_args};
+use crate::text::{differences, without_environment};
+use crate::verdict::{Finding, Kind};
+use crate::{JudgeError, Scope, State, Trial, Verdict};
+
+/// See the module.
+pub struct FreshCreate;
+
+const NAME: &str = "fresh-create";
+
+impl Oracle for FreshCreate {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "instar create makes what qemu-img create makes: same info, check, header and length"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Pair
+    }
+
+    fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        let Some(right) = trial.right else {
+            return Ok(Verdict::skip("nothing to compare with"));
+        };
+        if trial.left.subject.version().is_some() {
+            return Ok(Verdict::skip("no instar among the two"));
+        }
+        let size = trial.expected_content().size();
+        let (ours, theirs) = (create(trial, trial.left.subject, size)?, create(trial, right.subject, size)?);
+        match (ours, theirs) {
+            (Err(l), Err(r)) if l == r => Ok(Verdict::Agree),
+            (Ok(l), Ok(r)) if l.fingerprint == r.fingerprint => Ok(Verdict::Agree),
+            (Ok(l), Ok(r)) => Ok(Verdict::of(compare(trial, right.subject, &l, &r)?)),
+            (l, r) => {
+                let detail = format!("{:?} here, {:?} there", l.map(|_| ()), r.map(|_| ()));
+                Ok(Verdict::of(vec![trial.finding(NAME, "create", Kind::OneRefused, detail)]))
+            }
+        }
+    }
+}
+
+/// The image that `who` creates, or what it says instead.
+fn create(trial: &Trial, who: &dyn Subject, size: u64) -> Result<Result<State, Vec<String>>, JudgeError> {
+    let dir = trial.desk.scratch()?;
+    let mut args = vec!["-q".to_string()];
+    args.extend(create_args(&trial.case.fixture, size));
+    let ran = who.run(&dir, "create", &args)?;
+    if !ran.success() {
+        return Ok(Err(crate::text::normalised(&ran.stderr)));
+    }
+    State::of(dir).map(Ok)
+}
+
+fn compare(
+    trial: &Trial,
+    qemu: &dyn Subject,
+    left: &State,
+    right: &State,
+) -> Result<Vec<Finding>, JudgeError> {
+    let mut findings = Vec::new();
+    if trial.is_qcow2() {
+        findings.extend(header::compare(trial, NAME, left, right)?);
+    }
+    if left.len != right.len {
+        let detail = format!("{} bytes here, {} there", left.len, right.len);
+        findings.push(trial.finding(NAME, "length", Kind::Differs, detail));
+    }
+    let verbs = [trial.desk.info(qemu, left, None)?, trial.desk.info(qemu, right, None)?];
+    let [l, r] = &verbs;
+    match required(trial, NAME, "info", l).and_then(|l| Ok((l, required(trial, NAME, "info", r)?))) {
+        Err(finding) => findings.push(*finding),
+        Ok((l, r)) => {
+            for d in differences(&without_environment(l), &without_environment(r)) {
+                let detail = d.values();
+                findings.push(trial.finding(NAME, format!("info.{}", d.path), Kind::Differs, detail));
+            }
+        }
+    }
+    Ok(findings)
+}

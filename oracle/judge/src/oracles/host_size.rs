@@ -1,0 +1,52 @@
+//! The file takes no more room on the host than qemu-img's.
+
+use super::support::different_course;
+use crate::oracles::Oracle;
+use crate::verdict::Kind;
+use crate::{JudgeError, Scope, Trial, Verdict};
+
+/// See the module.
+pub struct HostSize;
+
+const NAME: &str = "host-size";
+/// Clusters by which a qcow2 file may be longer than qemu-img's: first-fit may leave another gap.
+const CLUSTERS: u64 = 2;
+/// Bytes by which the allocation may differ: file systems allocate ahead and in units of their own.
+const ALLOCATION: u64 = 128 << 10;
+
+impl Oracle for HostSize {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "the file is at most 2 clusters (raw: not a byte) longer than qemu-img's, its allocation at most that and 128 KiB larger, and preallocated where asked"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Pair
+    }
+
+    fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        let Some((left, right)) = trial.last_states() else {
+            return Ok(Verdict::skip("nothing to compare with"));
+        };
+        if let Some(why) = different_course(trial) {
+            return Ok(Verdict::skip(why));
+        }
+        let slack = trial.case.fixture.format.qcow2().map_or(0, |q| CLUSTERS * q.cluster_size());
+        let mut findings = Vec::new();
+        if left.len > right.len + slack {
+            let detail = format!("{} bytes here, {} there", left.len, right.len);
+            findings.push(trial.finding(NAME, "length", Kind::Extra, detail));
+        }
+        let (ours, theirs) = (left.allocated, right.allocated);
+        let detail = format!("{ours} bytes allocated here, {theirs} there");
+        if ours > theirs + slack + ALLOCATION {
+            findings.push(trial.finding(NAME, "allocation", Kind::Extra, detail));
+        } else if !trial.is_qcow2() && ours + ALLOCATION < theirs {
+            findings.push(trial.finding(NAME, "allocation", Kind::Missing, detail));
+        }
+        Ok(Verdict::of(findings))
+    }
+}

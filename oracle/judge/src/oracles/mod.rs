@@ -1,0 +1,69 @@
+//! The oracles: each looks at a trial in one way of its own.
+
+mod check;
+mod clean;
+mod content;
+mod engines;
+mod fresh;
+mod header;
+mod host_size;
+mod info;
+mod instar_check;
+mod instar_info;
+mod map;
+mod metamorphic;
+mod outcome;
+mod parity;
+mod reader;
+mod refusal;
+mod support;
+mod untouched;
+mod writable;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{JudgeError, Scope, Trial, Verdict};
+
+/// One way of telling whether a resize did right.
+pub trait Oracle: Send + Sync {
+    /// Its name in reports and in the list of known divergences.
+    fn name(&self) -> &'static str;
+
+    /// What it catches, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Which records it wants to see.
+    fn scope(&self) -> Scope;
+
+    /// Looks at a trial.
+    ///
+    /// # Errors
+    /// [`JudgeError`]: it could not look. What it does not like is a verdict.
+    fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError>;
+}
+
+/// Every oracle, in the order of reports.
+#[must_use]
+pub fn all() -> &'static [&'static dyn Oracle] {
+    &[
+        &outcome::Outcome,
+        &refusal::Refusal,
+        &engines::Engines,
+        &untouched::Untouched,
+        &clean::Clean,
+        &content::Content,
+        &reader::Reader,
+        &parity::ContentParity,
+        &header::HeaderParity,
+        &info::InfoParity,
+        &check::CheckParity,
+        &map::MapParity,
+        &instar_info::InstarInfo,
+        &instar_check::InstarCheck,
+        &host_size::HostSize,
+        &writable::Writable,
+        &metamorphic::Metamorphic,
+        &fresh::FreshCreate,
+    ]
+}

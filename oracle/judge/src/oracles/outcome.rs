@@ -1,0 +1,75 @@
+//! Accepted and refused as a model of our own expects, the file untouched on refusal, the size as asked.
+
+use crate::oracles::Oracle;
+use crate::verdict::{Finding, Kind};
+use crate::{JudgeError, Scope, State, Step, Trial, Verdict, qcow2};
+use oracle_case::child::Ending;
+use std::fs::File;
+
+/// See the module.
+pub struct Outcome;
+
+const NAME: &str = "outcome";
+
+impl Oracle for Outcome {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "accepted, refused and sized as a model of the oracle's own expects; a refusal leaves the file as it was"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Alone
+    }
+
+    fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        let mut findings = Vec::new();
+        for (expected, (before, step)) in trial.expected.iter().zip(trial.left.transitions()) {
+            findings.extend(judge_step(trial, expected, before, step)?);
+        }
+        Ok(Verdict::of(findings))
+    }
+}
+
+fn judge_step(
+    trial: &Trial,
+    expected: &oracle_case::Step,
+    before: &State,
+    step: &Step,
+) -> Result<Vec<Finding>, JudgeError> {
+    let finding = |field, kind, detail: String| vec![trial.finding(NAME, field, kind, detail)];
+    let said = step.ran.summary();
+    let wanted = expected.outcome == oracle_case::Outcome::Resized;
+    match step.ran.ending {
+        Ending::TimedOut => return Ok(finding("resize", Kind::TimedOut, said)),
+        Ending::Signal(_) => return Ok(finding("resize", Kind::Failed, said)),
+        Ending::Exit(_) if step.ran.success() != wanted => {
+            let detail = format!("{:?} expected: {said}", expected.outcome);
+            return Ok(finding("resize", Kind::Differs, detail));
+        }
+        Ending::Exit(_) => {}
+    }
+    if !wanted {
+        if step.after.fingerprint != before.fingerprint {
+            return Ok(finding("refused-file", Kind::Touched, said));
+        }
+        return Ok(Vec::new());
+    }
+    let size = recorded_size(trial, &step.after)?;
+    if size != Some(expected.length) {
+        let detail = format!("{size:?} recorded, {} expected", expected.length);
+        return Ok(finding("size", Kind::Differs, detail));
+    }
+    Ok(Vec::new())
+}
+
+/// The size that an image records: a raw file's length, a qcow2 header's field.
+fn recorded_size(trial: &Trial, image: &State) -> Result<Option<u64>, JudgeError> {
+    if !trial.is_qcow2() {
+        return Ok(Some(image.len));
+    }
+    let file = File::open(image.path()).map_err(JudgeError::io(image.path()))?;
+    Ok(qcow2::Header::read(&file).ok().map(|header| header.get("size")))
+}

@@ -1,0 +1,88 @@
+//! A guest sees what the model says, read in process by a crate that has nothing to do with QEMU.
+
+use crate::oracles::Oracle;
+use crate::verdict::{Finding, Kind};
+use crate::{JudgeError, Scope, Trial, Verdict};
+use imago::file::File;
+use imago::qcow2::Qcow2;
+use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate};
+use oracle_case::Content;
+
+/// See the module.
+pub struct Reader;
+
+const NAME: &str = "reader";
+/// Bytes read around each place of interest.
+const WINDOW: u64 = 64 << 10;
+
+impl Oracle for Reader {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "the imago crate reads every written extent as written, and zeros around and behind them"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Alone
+    }
+
+    fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        let Some(options) = trial.case.fixture.format.qcow2() else {
+            return Ok(Verdict::skip("raw needs no reader"));
+        };
+        if options.zstd || options.extended_l2 {
+            return Ok(Verdict::skip("imago reads neither zstd nor extended L2"));
+        }
+        Ok(Verdict::of(read_all(trial).into_iter().collect()))
+    }
+}
+
+fn read_all(trial: &Trial) -> Option<Finding> {
+    let failed = |what: &str, e: std::io::Error| Some(trial.finding(NAME, what, Kind::Failed, e.to_string()));
+    let opened =
+        Qcow2::<File>::builder_path(trial.left.last().path()).open(PermissiveImplicitOpenGate::default());
+    let image = match opened {
+        Ok(image) => FormatAccess::new(image),
+        Err(e) => return failed("open", e),
+    };
+    let content = trial.expected_content();
+    if image.size() != content.size() {
+        let detail = format!("{} bytes, {} expected", image.size(), content.size());
+        return Some(trial.finding(NAME, "size", Kind::Differs, detail));
+    }
+    for (at, len) in windows(&content) {
+        let len = usize::try_from(len).unwrap_or(0);
+        let (mut got, mut want) = (vec![0xff; len], vec![0; len]);
+        if let Err(e) = image.read(&mut got[..], at) {
+            return failed("read", e);
+        }
+        content.read(at, &mut want);
+        if let Some(i) = (0..len).find(|i| got.get(*i) != want.get(*i)) {
+            let detail = format!("byte {} is {} and not {}", at + i as u64, got[i], want[i]);
+            return Some(trial.finding(NAME, "content", Kind::Differs, detail));
+        }
+    }
+    None
+}
+
+/// What to read: every extent with what surrounds it, both ends of the disk.
+fn windows(content: &Content) -> Vec<(u64, u64)> {
+    let size = content.size();
+    let mut points = vec![(0, 0), (size, size)];
+    points.extend(content.extents().iter().map(|e| (e.offset, e.offset + e.len)));
+    let mut windows: Vec<(u64, u64)> = Vec::new();
+    points.sort_unstable();
+    for (start, end) in points {
+        let start = start.saturating_sub(WINDOW);
+        let end = end.saturating_add(WINDOW).min(size);
+        match windows.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => windows.push((start, end)),
+        }
+    }
+    let pieces =
+        |(start, end): (u64, u64)| (start..end).step_by(1 << 20).map(move |at| (at, (end - at).min(1 << 20)));
+    windows.into_iter().flat_map(pieces).collect()
+}

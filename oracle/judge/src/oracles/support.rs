@@ -1,0 +1,177 @@
+//! What several oracles need.
+
+use crate::desk::Answer;
+use crate::subject::{DEADLINE, IMAGE};
+use crate::text::differences;
+use crate::verdict::{Finding, Kind};
+use crate::{JudgeError, State, Trial};
+use oracle_case::child::Ending;
+use oracle_case::{Content, Write, WriteKind};
+use serde_json::Value;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// How many L2 tables qemu-img may have to look at when it lists or compares a whole image: it
+/// takes about 3 us for each, allocated or not.
+const MAX_L2_TABLES: u64 = 1 << 16;
+/// The longest raw file that every common file system takes.
+const MAX_RAW_LEN: u64 = 8 << 40;
+
+/// Why the whole disk cannot be looked at in reasonable time, if it cannot.
+pub fn too_large(trial: &Trial) -> Option<&'static str> {
+    let size = trial.expected_content().size();
+    let tables = match trial.case.fixture.format.qcow2() {
+        Some(q) => size.div_ceil(q.l2_coverage()),
+        None => 0,
+    };
+    (tables > MAX_L2_TABLES || size > MAX_RAW_LEN).then_some("disk too large to look at all of it")
+}
+
+/// Why two records cannot be compared by what came out, if they cannot: a different course is the
+/// refusal oracle's finding.
+pub fn different_course(trial: &Trial) -> Option<&'static str> {
+    let right = trial.right?;
+    let same = trial.left.steps.iter().zip(&right.steps).all(|(l, r)| l.ran.success() == r.ran.success());
+    (!same).then_some("one side refused what the other did")
+}
+
+/// Whether both images of a pair have the same bytes, so that no reader can tell them apart.
+pub fn identical(trial: &Trial) -> bool {
+    trial.last_states().is_some_and(|(l, r)| l.fingerprint == r.fingerprint)
+}
+
+/// The JSON of an answer that must have come.
+///
+/// # Errors
+/// The finding that it did not come.
+pub fn required<'v>(
+    trial: &Trial,
+    oracle: &'static str,
+    what: &str,
+    answer: &'v Answer,
+) -> Result<&'v Value, Box<Finding>> {
+    answer.json.as_ref().ok_or_else(|| {
+        let kind = match answer.ran.ending {
+            Ending::TimedOut => Kind::TimedOut,
+            _ => Kind::Failed,
+        };
+        let detail = format!("{what}: {}", answer.ran.summary());
+        Box::new(trial.finding(oracle, "answer", kind, detail))
+    })
+}
+
+/// A finding for every place where two answers differ.
+pub fn compare_json(
+    trial: &Trial,
+    oracle: &'static str,
+    what: &str,
+    left: &Value,
+    right: &Value,
+) -> Vec<Finding> {
+    differences(left, right)
+        .into_iter()
+        .map(|d| {
+            let kind = match (&d.left, &d.right) {
+                (Some(_), None) => Kind::Extra,
+                (None, Some(_)) => Kind::Missing,
+                _ => Kind::Differs,
+            };
+            let detail = format!("{what}: {} is {}", d.path, d.values());
+            trial.finding(oracle, d.path, kind, detail)
+        })
+        .collect()
+}
+
+/// A raw file with this content, as an image of its own in a new directory.
+///
+/// # Errors
+/// [`JudgeError::Io`].
+pub fn raw_image(trial: &Trial, content: &Content) -> Result<State, JudgeError> {
+    let dir = trial.desk.scratch()?;
+    let path = dir.join(IMAGE);
+    let file = File::create(&path).map_err(JudgeError::io(&path))?;
+    file.set_len(content.size()).map_err(JudgeError::io(&path))?;
+    for extent in content.extents() {
+        let mut at = extent.offset;
+        let end = at + extent.len;
+        let chunk = vec![extent.byte; 64 << 10];
+        while at < end {
+            let len = usize::try_from(end - at).map_or(chunk.len(), |n| n.min(chunk.len()));
+            file.write_all_at(&chunk[..len], at).map_err(JudgeError::io(&path))?;
+            at += len as u64;
+        }
+    }
+    State::of(dir)
+}
+
+/// Compares `image` with the content it should have, read by a qemu-img: all of it, or if the
+/// disk is too large for that, what is written and what lies around the end.
+///
+/// # Errors
+/// [`JudgeError`].
+pub fn check_content(
+    trial: &Trial,
+    oracle: &'static str,
+    who: &crate::subject::Qemu,
+    image: &State,
+    content: &Content,
+) -> Result<Vec<Finding>, JudgeError> {
+    if too_large(trial).is_some() {
+        return check_windows(trial, oracle, who, image, content);
+    }
+    let expected = raw_image(trial, content)?;
+    let answer = trial.desk.compare(who, image, &expected, "raw")?;
+    let told = format!("{}{}", answer.ran.stdout, answer.ran.stderr);
+    if answer.ran.success() && told.contains("identical") && !told.contains("warning") {
+        return Ok(Vec::new());
+    }
+    let detail = format!("read by a {}: {}", crate::subject::Subject::name(who), told.trim());
+    Ok(vec![trial.finding(oracle, "content", ended(&answer), detail)])
+}
+
+/// [`Kind::TimedOut`] or [`Kind::Differs`].
+pub fn ended(answer: &Answer) -> Kind {
+    match answer.ran.ending {
+        Ending::TimedOut => Kind::TimedOut,
+        _ => Kind::Differs,
+    }
+}
+
+fn check_windows(
+    trial: &Trial,
+    oracle: &'static str,
+    who: &crate::subject::Qemu,
+    image: &State,
+    content: &Content,
+) -> Result<Vec<Finding>, JudgeError> {
+    /// Bytes looked at before the end of the disk.
+    const TAIL: u64 = 64 << 10;
+    let mut commands: Vec<String> =
+        content.extents().iter().map(|e| format!("read -q -P {} {} {}", e.byte, e.offset, e.len)).collect();
+    let start = content.size().saturating_sub(TAIL) / 512 * 512;
+    if !content.has_data(start, TAIL) {
+        commands.push(format!("read -q -P 0 {start} {}", content.size() - start));
+    }
+    let Some(ran) = trial.desk.io(who, &image.dir, &commands)? else {
+        return Ok(Vec::new());
+    };
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    if ran.success() && !told.contains("failed") {
+        return Ok(Vec::new());
+    }
+    let kind = if ran.ending == Ending::TimedOut { Kind::TimedOut } else { Kind::Differs };
+    let detail = format!("{} ({} s allowed)", told.trim(), DEADLINE.as_secs());
+    Ok(vec![trial.finding(oracle, "content", kind, detail)])
+}
+
+/// A write as a `qemu-io` command.
+pub fn io_command(write: &Write) -> String {
+    let Write { kind, pattern, offset, len } = write;
+    match kind {
+        WriteKind::Data => format!("write -q -P {pattern} {offset} {len}"),
+        WriteKind::Compressed => format!("write -q -c -P {pattern} {offset} {len}"),
+        WriteKind::Zero => format!("write -q -z {offset} {len}"),
+        WriteKind::Unmap => format!("write -q -z -u {offset} {len}"),
+        WriteKind::Discard => format!("discard -q {offset} {len}"),
+    }
+}

@@ -1,0 +1,1 @@
+//! Each oracle catches the fault planted for it.

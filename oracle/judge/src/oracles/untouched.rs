@@ -1,0 +1,220 @@
+//! A resize changes the bytes that it must and no others.
+
+use crate::oracles::Oracle;
+use crate::qcow2::{Entry, EntryKind, FIELDS, Layout, Role, WalkError, walk};
+use crate::sparse::{Range, diff};
+use crate::verdict::{Finding, Kind};
+use crate::{JudgeError, Scope, State, Step, Trial, Verdict};
+use std::collections::BTreeSet;
+
+/// See the module.
+pub struct Untouched;
+
+const NAME: &str = "untouched";
+/// Ranges of differing bytes looked at per step; small clusters can have many.
+const MAX_RANGES: usize = 200_000;
+/// Header fields that a resize may change.
+const MAY_CHANGE: &[&str] = &[
+    "size",
+    "l1_size",
+    "l1_table_offset",
+    "refcount_table_offset",
+    "refcount_table_clusters",
+    "autoclear_features",
+];
+/// Autoclear bits that are known: bitmaps, raw external data. Any other must be cleared by a writer.
+const KNOWN_AUTOCLEAR: u64 = 0b11;
+
+impl Oracle for Untouched {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "header fields, extensions, table entries, data and leaked clusters that a resize has no business with keep every byte"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Alone
+    }
+
+    fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        let mut findings = Vec::new();
+        for (before, step) in trial.left.transitions().filter(|(_, step)| step.ran.success()) {
+            let found = if trial.is_qcow2() {
+                match judge_qcow2(trial, before, step) {
+                    Ok(found) => found,
+                    Err(Stop::Skip(why)) => return Ok(Verdict::skip(why)),
+                    Err(Stop::Error(e)) => return Err(e),
+                }
+            } else {
+                judge_raw(trial, before, step)?.into_iter().collect()
+            };
+            findings.extend(found);
+        }
+        Ok(Verdict::of(findings))
+    }
+}
+
+enum Stop {
+    Skip(&'static str),
+    Error(JudgeError),
+}
+
+impl From<JudgeError> for Stop {
+    fn from(e: JudgeError) -> Self {
+        Self::Error(e)
+    }
+}
+
+fn judge_raw(trial: &Trial, before: &State, step: &Step) -> Result<Option<Finding>, JudgeError> {
+    let kept = before.len.min(step.after.len);
+    let changed = diff(&before.path(), &step.after.path(), 1)?;
+    let first = changed.first().filter(|range| range.start < kept);
+    Ok(first.map(|range| {
+        let detail = format!("byte {:#x} of the preserved range changed", range.start);
+        trial.finding(NAME, "data", Kind::Touched, detail)
+    }))
+}
+
+fn judge_qcow2(trial: &Trial, before: &State, step: &Step) -> Result<Vec<Finding>, Stop> {
+    let read = |image: &State| match walk(&image.path()) {
+        Ok(layout) => Ok(Some(layout)),
+        Err(WalkError::Unsupported(what)) => Err(Stop::Skip(what)),
+        Err(WalkError::Io(e)) => Err(Stop::Error(JudgeError::io(image.path())(e))),
+        // An image that cannot be read any more is the clean oracle's finding.
+        Err(WalkError::Malformed(_)) => Ok(None),
+    };
+    let (Some(old), Some(new)) = (read(before)?, read(&step.after)?) else {
+        return Err(Stop::Skip("the header cannot be read"));
+    };
+    let change = Change { old: &old, new: &new };
+    let mut touched = Touched::default();
+    for range in diff(&before.path(), &step.after.path(), MAX_RANGES)? {
+        for piece in range.pieces(old.header.cluster_size()) {
+            if let Some(field) = change.forbidden(piece) {
+                touched.note(field, || format!("bytes {:#x} to {:#x}", piece.start, piece.end));
+            }
+        }
+    }
+    change.entries(&mut touched);
+    let finding = |(field, detail)| trial.finding(NAME, field, Kind::Touched, detail);
+    Ok(touched.first.into_iter().map(finding).collect())
+}
+
+/// The first place of each kind.
+#[derive(Default)]
+struct Touched {
+    seen: BTreeSet<String>,
+    first: Vec<(String, String)>,
+}
+
+impl Touched {
+    fn note(&mut self, field: String, detail: impl FnOnce() -> String) {
+        if self.seen.insert(field.clone()) {
+            self.first.push((field, detail()));
+        }
+    }
+}
+
+/// An image before and after one resize.
+struct Change<'a> {
+    old: &'a Layout,
+    new: &'a Layout,
+}
+
+impl Change<'_> {
+    /// What a changed range of bytes within one cluster belonged to, if it should not have changed.
+    fn forbidden(&self, range: Range) -> Option<String> {
+        let cluster = range.start / self.old.header.cluster_size();
+        match self.old.roles.get(&cluster) {
+            Some(Role::Header) => self.forbidden_header(range),
+            Some(Role::Data(guest)) => self.forbidden_data(*guest, range),
+            Some(Role::Compressed) => self.forbidden_compressed(range),
+            // What changed in these is judged by value, and by their refcounts.
+            Some(Role::RefcountTable | Role::RefcountBlock(_) | Role::L1 | Role::L2(_)) => None,
+            None => self.old.refcounts.contains_key(&cluster).then(|| "leaked-cluster".to_string()),
+        }
+    }
+
+    fn forbidden_header(&self, range: Range) -> Option<String> {
+        let field = FIELDS.iter().find(|f| {
+            let bytes = Range { start: f.at as u64, end: (f.at + f.len) as u64 };
+            !range.overlap(bytes).is_empty() && bytes.end <= self.old.header.length
+        });
+        match field {
+            None => Some("header.extensions".into()),
+            // A range of changed bytes may run from one field into the next.
+            Some(f) => {
+                let rest = Range { start: (f.at + f.len) as u64, ..range };
+                let here = (!self.may_change(f.name)).then(|| format!("header.{}", f.name));
+                let next = || (!rest.is_empty()).then(|| self.forbidden_header(rest)).flatten();
+                here.or_else(next)
+            }
+        }
+    }
+
+    fn may_change(&self, field: &str) -> bool {
+        let (old, new) = (self.old.header.get(field), self.new.header.get(field));
+        match field {
+            "autoclear_features" => new == old & KNOWN_AUTOCLEAR,
+            _ => MAY_CHANGE.contains(&field),
+        }
+    }
+
+    /// The part of the disk that exists before and after, in bytes.
+    fn kept(&self) -> u64 {
+        self.old.header.get("size").min(self.new.header.get("size"))
+    }
+
+    /// Of a data cluster: nothing below the end of what is kept may change. What is above it in the
+    /// boundary cluster may be made zero.
+    fn forbidden_data(&self, guest: u64, range: Range) -> Option<String> {
+        let size = self.old.header.cluster_size();
+        let visible = self.kept().saturating_sub(guest * size).min(size);
+        (range.start % size < visible).then(|| "data".to_string())
+    }
+
+    /// Of compressed data: nothing that a kept cluster needs may change.
+    fn forbidden_compressed(&self, range: Range) -> Option<String> {
+        let size = self.old.header.cluster_size();
+        let kept = self.old.l2.range(..self.kept() / size);
+        let mut needed = kept.filter_map(|(_, entry)| match entry.kind(&self.old.header) {
+            EntryKind::Compressed(bytes) => Some(bytes),
+            _ => None,
+        });
+        needed.any(|bytes| !bytes.overlap(range).is_empty()).then(|| "compressed-data".to_string())
+    }
+
+    /// Notes table entries that are not what they should be.
+    fn entries(&self, touched: &mut Touched) {
+        let header = &self.old.header;
+        let tables = header.l1_needed(self.kept());
+        let l1: BTreeSet<u64> = self.old.l1.keys().chain(self.new.l1.keys()).copied().collect();
+        for i in l1 {
+            let (old, new) = (self.old.l1.get(&i), self.new.l1.get(&i));
+            let boundary = i + 1 == tables && old.is_none();
+            if i < tables && old != new && !boundary {
+                touched.note("l1-entry".into(), || format!("L1 entry {i}: {old:x?} to {new:x?}"));
+            }
+            if i >= tables && new.is_some() {
+                touched.note("l1-beyond".into(), || format!("L1 entry {i} beyond the end: {new:x?}"));
+            }
+        }
+        let whole = self.kept() / header.cluster_size();
+        let end = self.kept().div_ceil(header.cluster_size());
+        let guests: BTreeSet<u64> = self.old.l2.keys().chain(self.new.l2.keys()).copied().collect();
+        for guest in guests {
+            let entry = |layout: &Layout| -> Option<Entry> { layout.l2.get(&guest).copied() };
+            let (old, new) = (entry(self.old), entry(self.new));
+            if guest < whole && old != new {
+                let detail = || format!("L2 entry of guest cluster {guest}: {old:x?} to {new:x?}");
+                touched.note("l2-entry".into(), detail);
+            }
+            if guest >= end && new.is_some() {
+                let detail = || format!("guest cluster {guest} beyond what is kept has {new:x?}");
+                touched.note("l2-beyond".into(), detail);
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What is compared: anything that speaks `qemu-img`'s command line.
+
+use crate::{JudgeError, Version};
+use oracle_case::child::{self, Ending, Tool};
+use oracle_case::{Fixture, FormatOptions, Preallocation, Resize};
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long any one child may take. A healthy one takes milliseconds.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The name every image has in the directory it is worked on, so that messages which quote it are comparable.
+pub const IMAGE: &str = "disk.img";
+
+/// Something that resizes images.
+pub trait Subject: Send + Sync {
+    /// Its name in reports, which tells it from every other subject.
+    fn name(&self) -> &str;
+
+    /// Its version, if it is a `qemu-img`.
+    fn version(&self) -> Option<&Version>;
+
+    /// The program, and the arguments that go before those of a call.
+    fn tool(&self) -> &Tool;
+
+    /// Options of its own that follow a subcommand's name.
+    fn options(&self) -> &[String];
+
+    /// Why it cannot be given an image with these options, if it cannot.
+    fn unable(&self, format: &FormatOptions) -> Option<String>;
+
+    /// Runs a subcommand in `dir`.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    fn run(&self, dir: &Path, verb: &str, args: &[String]) -> Result<Ran, JudgeError> {
+        let mut words = vec![verb.to_string()];
+        words.extend(self.options().iter().cloned());
+        words.extend(args.iter().cloned());
+        run_tool(self.tool(), dir, words)
+    }
+}
+
+/// What a child left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// How it ended.
+    pub ending: Ending,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Whether it exited with code 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.ending == Ending::Exit(0)
+    }
+
+    /// Ending and first line of standard error, for a person.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let line = self.stderr.lines().next().unwrap_or_default();
+        match self.ending {
+            Ending::Exit(code) => format!("exit {code} {line}"),
+            Ending::Signal(signal) => format!("killed by signal {signal} {line}"),
+            Ending::TimedOut => format!("no end after {} s", DEADLINE.as_secs()),
+        }
+    }
+}
+
+/// Runs `tool` in `dir`, in the language its messages are written in.
+///
+/// # Errors
+/// [`JudgeError::Spawn`].
+pub fn run_tool<A: Into<OsString>>(
+    tool: &Tool,
+    dir: &Path,
+    args: impl IntoIterator<Item = A>,
+) -> Result<Ran, JudgeError> {
+    let mut command = tool.command(args);
+    command.current_dir(dir).env("LC_ALL", "C");
+    let output = child::run(command, DEADLINE).map_err(|e| JudgeError::Spawn {
+        program: tool.program.display().to_string(),
+        reason: e.to_string(),
+    })?;
+    Ok(Ran { ending: output.ending, stdout: output.stdout_text(), stderr: output.stderr_text() })
+}
+
+/// The arguments of a resize in the spelling that every version reads: options, FILE, SIZE last.
+#[must_use]
+pub fn resize_args(format: &str, resize: &Resize) -> Vec<String> {
+    let mut args = Vec::new();
+    if resize.name_format {
+        args.extend(["-f".into(), format.into()]);
+    }
+    if resize.shrink {
+        args.push("--shrink".into());
+    }
+    let mode = match resize.preallocation {
+        Preallocation::Off => None,
+        Preallocation::Metadata => Some("metadata"),
+        Preallocation::Falloc => Some("falloc"),
+        Preallocation::Full => Some("full"),
+    };
+    if let Some(mode) = mode {
+        args.extend(["--preallocation".into(), mode.into()]);
+    }
+    args.extend([IMAGE.into(), resize.size.clone()]);
+    args
+}
+
+/// The arguments that create an empty image with the options of `fixture`, at `size` bytes.
+#[must_use]
+pub fn create_args(fixture: &Fixture, size: u64) -> Vec<String> {
+    let mut args = vec!["-f".into(), fixture.format.name().into()];
+    if let FormatOptions::Qcow2(q) = &fixture.format {
+        let compat = if q.version == 2 { "0.10" } else { "1.1" };
+        let mut options = format!("compat={compat},cluster_size={}", 1u64 << q.cluster_bits);
+        if q.version > 2 {
+            options += &format!(",refcount_bits={}", q.refcount_bits);
+        }
+        for (set, text) in [
+            (q.lazy_refcounts, ",lazy_refcounts=on"),
+            (q.extended_l2, ",extended_l2=on"),
+            (q.zstd, ",compression_type=zstd"),
+        ] {
+            options += if set { text } else { "" };
+        }
+        args.extend(["-o".into(), options]);
+    }
+    args.extend([IMAGE.into(), size.to_string()]);
+    args
+}
+
+/// An instar with one engine.
+#[derive(Debug, Clone)]
+pub struct Instar {
+    name: String,
+    tool: Tool,
+    options: Vec<String>,
+}
+
+impl Instar {
+    /// `engine` is `kvm` or `in-process`.
+    #[must_use]
+    pub fn new(tool: Tool, engine: &str) -> Self {
+        Self { name: format!("instar ({engine})"), tool, options: vec!["--engine".into(), engine.into()] }
+    }
+}
+
+impl Subject for Instar {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> Option<&Version> {
+        None
+    }
+
+    fn tool(&self) -> &Tool {
+        &self.tool
+    }
+
+    fn options(&self) -> &[String] {
+        &self.options
+    }
+
+    fn unable(&self, _: &FormatOptions) -> Option<String> {
+        None
+    }
+}
+
+/// A `qemu-img` of some version, with its `qemu-io`.
+#[derive(Debug, Clone)]
+pub struct Qemu {
+    name: String,
+    version: Version,
+    img: Tool,
+    io: Option<Tool>,
+    lacks: Vec<Feature>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Feature {
+    Zstd,
+    ExtendedL2,
+}
+
+impl Qemu {
+    /// Asks `img` for its version, and in `dir` what it can create.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`] if it does not run or does not say its version.
+    pub fn probe(img: Tool, io: Option<Tool>, dir: &Path) -> Result<Self, JudgeError> {
+        let banner = run_tool(&img, dir, ["--version"])?;
+        let version = Version::from_banner(&banner.stdout).ok_or_else(|| JudgeError::Spawn {
+            program: img.program.display().to_string(),
+            reason: format!("it does not say its version ({})", banner.summary()),
+        })?;
+        let mut qemu = Self { name: format!("qemu-img {version}"), version, img, io, lacks: Vec::new() };
+        for (feature, option) in
+            [(Feature::Zstd, "compression_type=zstd"), (Feature::ExtendedL2, "extended_l2=on")]
+        {
+            let args = ["-q", "-f", "qcow2", "-o", option, "probe.img", "1M"].map(Into::into);
+            if !qemu.run(dir, "create", &args)?.success() {
+                qemu.lacks.push(feature);
+            }
+        }
+        Ok(qemu)
+    }
+
+    /// The `qemu-io` of the same version, where there is one.
+    #[must_use]
+    pub fn io(&self) -> Option<&Tool> {
+        self.io.as_ref()
+    }
+}
+
+impl Subject for Qemu {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> Option<&Version> {
+        Some(&self.version)
+    }
+
+    fn tool(&self) -> &Tool {
+        &self.img
+    }
+
+    fn options(&self) -> &[String] {
+        &[]
+    }
+
+    fn unable(&self, format: &FormatOptions) -> Option<String> {
+        let q = format.qcow2()?;
+        let lacks = |feature| self.lacks.contains(&feature);
+        match q {
+            _ if q.zstd && lacks(Feature::Zstd) => Some(format!("{} has no zstd", self.name)),
+            _ if q.extended_l2 && lacks(Feature::ExtendedL2) => {
+                Some(format!("{} has no extended L2", self.name))
+            }
+            _ => None,
+        }
+    }
+}
