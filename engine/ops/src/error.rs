@@ -1,7 +1,9 @@
 //! Why an operation was refused or failed, in the words that `qemu-img` uses where it has some.
 
-use crate::{Format, Preallocation};
 use instar_formats::io::{Direction, IoError};
+use instar_formats::probe::Probed;
+use instar_formats::{ImageError, numbered_errors};
+use instar_planner::{PlanError, ResizeError};
 
 /// When an error arose: `qemu-img` prefixes those of opening with the file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,87 +16,180 @@ pub enum Phase {
     Device,
 }
 
-macro_rules! op_errors {
-    ($($(#[$doc:meta])* $code:literal $phase:ident $name:ident $({ $a:ident $(, $b:ident)? })? => $text:literal),* $(,)?) => {
-        /// Why an operation was refused or failed. Its display is one line without the file's name.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-        pub enum OpError {
-            $(
-                $(#[$doc])*
-                #[error($text)]
-                $name $({
-                    /// See the variant.
-                    $a: u64,
-                    $(
-                    /// See the variant.
-                    $b: u64,
-                    )?
-                })?,
-            )*
-            /// The device failed.
-            #[error("{0}")]
-            Io(IoError),
-        }
-
-        impl OpError {
-            /// When this error arose.
-            #[must_use]
-            pub const fn phase(&self) -> Phase {
-                match self {
-                    $(Self::$name { .. } => Phase::$phase,)*
-                    Self::Io(_) => Phase::Device,
-                }
-            }
-
-            /// The number of this error on the wire (never 0, never reused) and its details.
-            #[must_use]
-            pub const fn to_wire(&self) -> (u32, [u64; 3]) {
-                match *self {
-                    $(Self::$name $({ $a $(, $b)? })? => ($code, op_errors!(@args $($a $(, $b)?)?)),)*
-                    Self::Io(e) => {
-                        let direction = match e.direction {
-                            Direction::Read => 1,
-                            Direction::Write => 2,
-                            Direction::Flush => 3,
-                        };
-                        (direction, [e.offset, e.len, e.errno as u64])
-                    }
-                }
-            }
-
-            /// The inverse of [`OpError::to_wire`]; `None` for a number that means nothing.
-            #[must_use]
-            pub fn from_wire(code: u32, details: [u64; 3]) -> Option<Self> {
-                let direction = match code {
-                    $($code => return Some(op_errors!(@make $name details $($a $(, $b)?)?)),)*
-                    1 => Direction::Read,
-                    2 => Direction::Write,
-                    3 => Direction::Flush,
-                    _ => return None,
-                };
-                let errno = u32::try_from(details[2]).ok()?;
-                Some(Self::Io(IoError { direction, offset: details[0], len: details[1], errno }))
-            }
-        }
-    };
-    (@args) => { [0; 3] };
-    (@args $a:ident) => { [$a, 0, 0] };
-    (@args $a:ident, $b:ident) => { [$a, $b, 0] };
-    (@make $name:ident $d:ident) => { Self::$name };
-    (@make $name:ident $d:ident $a:ident) => { Self::$name { $a: $d[0] } };
-    (@make $name:ident $d:ident $a:ident, $b:ident) => { Self::$name { $a: $d[0], $b: $d[1] } };
+/// Why an operation was refused or failed. Its display is one line without the file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpError {
+    /// The image makes no sense.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The resize was refused.
+    #[error(transparent)]
+    Resize(#[from] ResizeError),
+    /// The operation was refused for another reason.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The device failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
 }
 
-op_errors! {
-    /// The new size is zero or less, or beyond what a signed 64-bit byte count can say.
-    10 Request NewSizeNotPositive => "New image size must be positive",
-}
-
-impl From<IoError> for OpError {
-    fn from(e: IoError) -> Self {
-        Self::Io(e)
+numbered_errors! {
+    /// Why an operation was refused, apart from what planners and parsers say.
+    pub enum Refusal {
+        /// A format whose metadata nobody here handles.
+        300 Qcow => "the image is in qcow format, which is not supported",
+        /// As above.
+        301 Qed => "the image is in qed format, which is not supported",
+        /// As above.
+        302 Vmdk => "the image is in vmdk format, which is not supported",
+        /// As above.
+        303 Vhdx => "the image is in vhdx format, which is not supported",
+        /// As above.
+        304 Vhd => "the image is in vpc format, which is not supported",
+        /// A fixed VHD would lose its footer if it were taken for a raw disk.
+        305 VhdFixed => "the image is a fixed vpc image, which is not supported; name a format to override",
+        /// A format whose metadata nobody here handles.
+        306 Vdi => "the image is in vdi format, which is not supported",
+        /// As above.
+        307 Luks => "the image is in luks format, which is not supported",
+        /// As above.
+        308 Parallels => "the image is in parallels format, which is not supported",
+        /// The format has no metadata to check.
+        309 NoChecks => "This image format does not support checks",
+        /// Details of the encryption would be missing from the answer.
+        310 EncryptedInfo => "describing encrypted qcow2 images is not supported",
+        /// Clusters outside the file.
+        311 CheckDataFile => "checking qcow2 images with an external data file is not supported",
+        /// A virtual size that no image can have.
+        312 SizeTooLarge => "Image size must be less than 8 EiB!",
+        /// A virtual size that needs more L1 than there can be.
+        313 SizeTooLargeForQcow2 => "The image size is too large for file format 'qcow2' (try using a larger cluster size)",
+        /// A cluster size that is no power of two from 512 bytes to 2 MiB.
+        314 CreateClusterSize => "Cluster size must be a power of two between 512 and 2048k",
+        /// A refcount width that is no power of two up to 64.
+        315 CreateRefcountBits => "Refcount width must be a power of two and may not exceed 64 bits",
+        /// Version 2 has 16-bit refcounts only.
+        316 CreateRefcountBitsV2 => "Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)",
+        /// Version 2 has no lazy refcounts.
+        317 CreateLazyV2 => "Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+        /// Version 2 has no extended L2 entries.
+        318 CreateExtendedL2V2 => "Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+        /// Subclusters would be smaller than 512 bytes.
+        319 CreateExtendedL2Clusters => "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes",
+        /// Version 2 has no compression type.
+        320 CreateCompressionV2 => "Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+        /// Raw and qcow2 versions 2 and 3 are what there is.
+        321 CreateVersion => "Invalid compatibility level",
     }
 }
 
-#[allow(unused)]
-fn _uses(_: Format, _: Preallocation) {}
+impl OpError {
+    /// The refusal for a format that was probed but that nobody here handles; `None` for those that are.
+    #[must_use]
+    pub const fn unsupported(probed: Probed) -> Option<Self> {
+        Some(Self::Refused(match probed {
+            Probed::Raw | Probed::Qcow2 => return None,
+            Probed::Qcow => Refusal::Qcow,
+            Probed::Qed => Refusal::Qed,
+            Probed::Vmdk => Refusal::Vmdk,
+            Probed::Vhdx => Refusal::Vhdx,
+            Probed::Vhd => Refusal::Vhd,
+            Probed::VhdFixed => Refusal::VhdFixed,
+            Probed::Vdi => Refusal::Vdi,
+            Probed::Luks => Refusal::Luks,
+            Probed::Parallels => Refusal::Parallels,
+        }))
+    }
+
+    /// When this error arose.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match self {
+            Self::Image(_) => Phase::Open,
+            Self::Refused(r) if r.to_wire().0 < Refusal::NoChecks.to_wire().0 => Phase::Open,
+            Self::Resize(_) | Self::Refused(_) => Phase::Request,
+            Self::Io(_) => Phase::Device,
+        }
+    }
+
+    /// The number of this error on the wire (never 0, never reused) and its details.
+    #[must_use]
+    pub const fn to_wire(&self) -> (u32, [u64; 3]) {
+        let (code, [a, b]) = match self {
+            Self::Image(e) => e.to_wire(),
+            Self::Resize(e) => e.to_wire(),
+            Self::Refused(e) => e.to_wire(),
+            Self::Io(e) => return io_to_wire(*e),
+        };
+        (code, [a, b, 0])
+    }
+
+    /// The inverse of [`OpError::to_wire`]; `None` for a number that means nothing.
+    #[must_use]
+    pub fn from_wire(code: u32, details: [u64; 3]) -> Option<Self> {
+        let [a, b, c] = details;
+        if let Some(direction) = direction_from_wire(code) {
+            let errno = u32::try_from(c).ok()?;
+            return Some(Self::Io(IoError { direction, offset: a, len: b, errno }));
+        }
+        None.or_else(|| ImageError::from_wire(code, [a, b]).map(Self::Image))
+            .or_else(|| ResizeError::from_wire(code, [a, b]).map(Self::Resize))
+            .or_else(|| Refusal::from_wire(code, [a, b]).map(Self::Refused))
+    }
+}
+
+const fn io_to_wire(e: IoError) -> (u32, [u64; 3]) {
+    let code = match e.direction {
+        Direction::Read => 1,
+        Direction::Write => 2,
+        Direction::Flush => 3,
+    };
+    (code, [e.offset, e.len, e.errno as u64])
+}
+
+const fn direction_from_wire(code: u32) -> Option<Direction> {
+    Some(match code {
+        1 => Direction::Read,
+        2 => Direction::Write,
+        3 => Direction::Flush,
+        _ => return None,
+    })
+}
+
+impl From<PlanError> for OpError {
+    fn from(e: PlanError) -> Self {
+        match e {
+            PlanError::Resize(e) => Self::Resize(e),
+            PlanError::Image(e) => Self::Image(e),
+            PlanError::Io(e) => Self::Io(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_comes_back_as_itself() {
+        let mut known = 0;
+        for code in 0..400 {
+            if let Some(error) = OpError::from_wire(code, [7, 9, 5]) {
+                assert_eq!(error.to_wire().0, code);
+                assert_eq!(OpError::from_wire(code, error.to_wire().1), Some(error));
+                known += 1;
+            }
+        }
+        assert!(known > 60, "{known} numbers known");
+        assert_eq!(OpError::from_wire(0, [0; 3]), None);
+        assert_eq!(OpError::from_wire(1, [0, 0, u64::MAX]), None, "an errno has 32 bits");
+    }
+
+    #[test]
+    fn phases_follow_qemu_img() {
+        assert_eq!(OpError::from(ImageError::NotQcow2).phase(), Phase::Open);
+        assert_eq!(OpError::from(Refusal::Vmdk).phase(), Phase::Open);
+        assert_eq!(OpError::from(Refusal::NoChecks).phase(), Phase::Request);
+        assert_eq!(OpError::from(ResizeError::L1TooLarge).phase(), Phase::Request);
+    }
+}

@@ -48,8 +48,9 @@ pub struct Qcow2Info {
     pub data_file_raw: bool,
 }
 
-/// One of the things an image may have many of.
+/// One of the things an image may have many of. There is no heap to box the larger one on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)]
 pub enum InfoItem {
     /// An internal snapshot.
     Snapshot(Snapshot),

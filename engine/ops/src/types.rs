@@ -1,5 +1,7 @@
 //! Requests and outcomes of the four operations: the words that every engine and the command line share.
 
+pub use instar_planner::{Preallocation, ResizeAction, SizeRequest};
+
 /// A disk image format, as far as an operation knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -7,31 +9,6 @@ pub enum Format {
     Raw,
     /// QEMU copy-on-write, versions 2 and 3.
     Qcow2,
-}
-
-/// A new size as asked, in bytes. What it comes to is resolved against the image, not before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SizeRequest {
-    /// This size.
-    Absolute(u64),
-    /// So much more.
-    Grow(u64),
-    /// So much less.
-    Shrink(u64),
-}
-
-/// What shall be allocated for the new area of a grown image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Preallocation {
-    /// Nothing.
-    #[default]
-    Off,
-    /// The format's own metadata.
-    Metadata,
-    /// Host space, unwritten.
-    Falloc,
-    /// Host space, written with zeros.
-    Full,
 }
 
 /// What to resize, and how.
@@ -45,17 +22,6 @@ pub struct ResizeRequest {
     pub shrink: bool,
     /// What to allocate for a new area.
     pub preallocation: Preallocation,
-}
-
-/// What a resize came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResizeAction {
-    /// The disk became larger.
-    Grow,
-    /// The disk became smaller.
-    Shrink,
-    /// The disk had that size already.
-    NoOp,
 }
 
 /// What a resize did. The file is to be given `file_size_after` bytes (and, if `preallocate` says

@@ -39,43 +39,39 @@ fn named_from_config(number: U32) -> Option<Option<Format>> {
     }
 }
 
-impl Preallocation {
-    const fn to_config(self) -> u32 {
-        match self {
-            Self::Off => preallocation::OFF,
-            Self::Metadata => preallocation::METADATA,
-            Self::Falloc => preallocation::FALLOC,
-            Self::Full => preallocation::FULL,
-        }
-    }
-
-    const fn from_config(number: u32) -> Option<Self> {
-        match number {
-            preallocation::OFF => Some(Self::Off),
-            preallocation::METADATA => Some(Self::Metadata),
-            preallocation::FALLOC => Some(Self::Falloc),
-            preallocation::FULL => Some(Self::Full),
-            _ => None,
-        }
+const fn preallocation_to_config(value: Preallocation) -> u32 {
+    match value {
+        Preallocation::Off => preallocation::OFF,
+        Preallocation::Metadata => preallocation::METADATA,
+        Preallocation::Falloc => preallocation::FALLOC,
+        Preallocation::Full => preallocation::FULL,
     }
 }
 
-impl SizeRequest {
-    const fn to_config(self) -> (u32, u64) {
-        match self {
-            Self::Absolute(size) => (size_kind::ABSOLUTE, size),
-            Self::Grow(size) => (size_kind::GROW, size),
-            Self::Shrink(size) => (size_kind::SHRINK, size),
-        }
+const fn preallocation_from_config(number: u32) -> Option<Preallocation> {
+    match number {
+        preallocation::OFF => Some(Preallocation::Off),
+        preallocation::METADATA => Some(Preallocation::Metadata),
+        preallocation::FALLOC => Some(Preallocation::Falloc),
+        preallocation::FULL => Some(Preallocation::Full),
+        _ => None,
     }
+}
 
-    const fn from_config(kind: u32, size: u64) -> Option<Self> {
-        match kind {
-            size_kind::ABSOLUTE => Some(Self::Absolute(size)),
-            size_kind::GROW => Some(Self::Grow(size)),
-            size_kind::SHRINK => Some(Self::Shrink(size)),
-            _ => None,
-        }
+const fn size_to_config(value: SizeRequest) -> (u32, u64) {
+    match value {
+        SizeRequest::Absolute(size) => (size_kind::ABSOLUTE, size),
+        SizeRequest::Grow(size) => (size_kind::GROW, size),
+        SizeRequest::Shrink(size) => (size_kind::SHRINK, size),
+    }
+}
+
+const fn size_from_config(kind: u32, size: u64) -> Option<SizeRequest> {
+    match kind {
+        size_kind::ABSOLUTE => Some(SizeRequest::Absolute(size)),
+        size_kind::GROW => Some(SizeRequest::Grow(size)),
+        size_kind::SHRINK => Some(SizeRequest::Shrink(size)),
+        _ => None,
     }
 }
 
@@ -88,14 +84,14 @@ impl ResizeRequest {
     /// The request as the guest reads it.
     #[must_use]
     pub fn to_config(&self) -> ResizeConfig {
-        let (size_kind, size) = self.size.to_config();
+        let (size_kind, size) = size_to_config(self.size);
         ResizeConfig {
             header: Header::of::<ResizeConfig>(),
             format: named_to_config(self.format),
             size_kind: U32::new(size_kind),
             size: U64::new(size),
             flags: U32::new(bit(self.shrink, resize_flags::SHRINK)),
-            preallocation: U32::new(self.preallocation.to_config()),
+            preallocation: U32::new(preallocation_to_config(self.preallocation)),
         }
     }
 
@@ -105,9 +101,9 @@ impl ResizeRequest {
         let flags = config.flags.get();
         Some(Self {
             format: named_from_config(config.format)?,
-            size: SizeRequest::from_config(config.size_kind.get(), config.size.get())?,
+            size: size_from_config(config.size_kind.get(), config.size.get())?,
             shrink: flags & resize_flags::SHRINK != 0,
-            preallocation: Preallocation::from_config(config.preallocation.get())?,
+            preallocation: preallocation_from_config(config.preallocation.get())?,
         })
         .filter(|_| flags & !resize_flags::SHRINK == 0)
     }

@@ -99,7 +99,7 @@ fn resize_results() {
             }
         }
     }
-    let refused = Err(OpError::NewSizeNotPositive);
+    let refused = Err(OpError::Resize(crate::ResizeError::NewSizeNotPositive));
     assert_eq!(resize_from_wire(&resize_to_wire(&refused)), Some(refused));
 }
 
@@ -108,8 +108,8 @@ fn resize_results_that_mean_nothing() {
     let good = resize_to_wire(&Ok(outcome()));
     let nonsense = [
         ResizeResultMessage::default(),
-        ResizeResultMessage { target_format: ImageFormat(99), ..good.clone() },
-        ResizeResultMessage { action: ResizeActionCode(-1), ..good.clone() },
+        ResizeResultMessage { target_format: ImageFormat(99), ..good },
+        ResizeResultMessage { action: ResizeActionCode(-1), ..good },
         ResizeResultMessage { error: Some(ErrorMessage::default()), ..good },
     ];
     for message in nonsense {
@@ -139,7 +139,7 @@ fn check_results() {
         fragmented_clusters: 7,
         compressed_clusters: 8,
     };
-    for result in [Ok(report), Err(OpError::NewSizeNotPositive)] {
+    for result in [Ok(report), Err(OpError::Resize(crate::ResizeError::NewSizeNotPositive))] {
         assert_eq!(check_from_wire(&check_to_wire(&result)), Some(result));
     }
     assert_eq!(check_from_wire(&Default::default()), None);
@@ -168,7 +168,7 @@ fn info_results() {
         qcow2: Some(qcow2),
     };
     let plain = ImageInfo { qcow2: None, cluster_size: None, format: Format::Raw, ..info.clone() };
-    for result in [Ok(info), Ok(plain), Err(OpError::NewSizeNotPositive)] {
+    for result in [Ok(info), Ok(plain), Err(OpError::Resize(crate::ResizeError::NewSizeNotPositive))] {
         assert_eq!(info_from_wire(info_to_wire(result.clone())), Some(result));
     }
     assert_eq!(info_from_wire(Default::default()), None);

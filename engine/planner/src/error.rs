@@ -1,0 +1,68 @@
+//! Why a resize was refused.
+
+use instar_formats::io::IoError;
+use instar_formats::{ImageError, numbered_errors};
+
+numbered_errors! {
+    /// Why a resize was refused, in `qemu-img`'s words where it has some. Nothing was written.
+    pub enum ResizeError {
+        /// The new size is zero or less, or beyond a signed 64-bit byte count.
+        200 NewSizeNotPositive => "New image size must be positive",
+        /// Preallocation asked for, but nothing grows.
+        201 PreallocationNotGrowing => "Preallocation can only be used for growing images",
+        /// The disk would become smaller, and nobody said that it may.
+        202 ShrinkWithoutFlag => "Use the --shrink option to perform a shrink operation.",
+        /// Beyond what QEMU's block layer accepts.
+        203 BeyondMaximum { offset, maximum } => "offset({offset}) exceeds maximum({maximum})",
+        /// The format counts in sectors of 512 bytes.
+        204 NotMultipleOf512 => "The new size must be a multiple of 512",
+        /// The L1 table would exceed the format's limit of 32 MiB.
+        205 L1TooLarge => "Failed to grow the L1 table: File too large",
+        /// The refcount table would exceed the format's limit of 8 MiB.
+        206 RefcountTableTooLarge => "Failed to resize refcount structures: File too large",
+        /// Raw files have no metadata to preallocate.
+        207 RawPreallocationMetadata => "Unsupported preallocation mode: metadata",
+        /// A feature whose metadata a resize would have to change.
+        208 Backing => "resizing qcow2 images with a backing file is not supported",
+        /// As above.
+        209 Snapshots => "resizing qcow2 images with internal snapshots is not supported",
+        /// As above.
+        210 Bitmaps => "resizing qcow2 images with persistent bitmaps is not supported",
+        /// As above.
+        211 DataFile => "resizing qcow2 images with an external data file is not supported",
+        /// As above.
+        212 Encrypted => "resizing encrypted qcow2 images is not supported",
+        /// The refcounts may be stale: allocating by them could destroy data.
+        213 Dirty => "the image was not closed properly; repair it with 'qemu-img check -r all' first",
+        /// Preallocation of a format's clusters.
+        214 Qcow2Preallocation => "preallocation is not supported for qcow2 images",
+        /// The metadata to add does not fit behind the end of the file.
+        215 FileTooLarge => "Failed to grow the image file: File too large",
+        /// A fixed scratch buffer is too small; the caller is wrong, not the image.
+        216 Scratch { need, have } => "internal error: scratch buffer of {have} bytes, {need} needed",
+    }
+}
+
+/// Why a plan could not be made, or not be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The request was refused.
+    #[error(transparent)]
+    Resize(#[from] ResizeError),
+    /// The image makes no sense.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The device failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+impl From<instar_formats::qcow2::extension::ExtensionError> for PlanError {
+    fn from(e: instar_formats::qcow2::extension::ExtensionError) -> Self {
+        use instar_formats::qcow2::extension::ExtensionError;
+        match e {
+            ExtensionError::Image(e) => Self::Image(e),
+            ExtensionError::Io(e) => Self::Io(e),
+        }
+    }
+}
