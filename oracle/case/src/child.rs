@@ -31,21 +31,14 @@ pub struct Tool {
 impl Tool {
     /// A program that needs no leading arguments.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            leading_args: Vec::new(),
-        }
+        Self { program: program.into(), leading_args: Vec::new() }
     }
 
     /// Starts the tool with `args`, waits for its end or for `deadline`, and returns what it said.
     ///
     /// # Errors
     /// [`io::Error`] when the program cannot be started or waited for. Its own failure is an [`Output`].
-    pub fn run<A>(
-        &self,
-        args: impl IntoIterator<Item = A>,
-        deadline: Duration,
-    ) -> io::Result<Output>
+    pub fn run<A>(&self, args: impl IntoIterator<Item = A>, deadline: Duration) -> io::Result<Output>
     where
         A: Into<OsString>,
     {
@@ -55,9 +48,7 @@ impl Tool {
     /// The command that [`Tool::run`] runs, for a caller that sets a directory or an environment first.
     pub fn command<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.leading_args)
-            .args(args.into_iter().map(Into::into));
+        command.args(&self.leading_args).args(args.into_iter().map(Into::into));
         command
     }
 }
@@ -111,24 +102,14 @@ impl Output {
 /// [`io::Error`] when the program cannot be started or waited for.
 pub fn run(mut command: Command, deadline: Duration) -> io::Result<Output> {
     let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let stdout = Drain::start(child.stdout.take());
     let stderr = Drain::start(child.stderr.take());
     let ending = wait(&mut child, deadline)?;
     let elapsed = start.elapsed();
     let (stdout, stdout_over) = stdout.finish();
     let (stderr, stderr_over) = stderr.finish();
-    Ok(Output {
-        ending,
-        stdout,
-        stderr,
-        truncated: stdout_over || stderr_over,
-        elapsed,
-    })
+    Ok(Output { ending, stdout, stderr, truncated: stdout_over || stderr_over, elapsed })
 }
 
 fn wait(child: &mut Child, deadline: Duration) -> io::Result<Ending> {
@@ -205,10 +186,7 @@ mod tests {
     fn streams_and_code_are_captured() {
         let output = shell("echo out; echo err >&2; exit 3", Duration::from_secs(10));
         assert_eq!(output.ending, Ending::Exit(3));
-        assert_eq!(
-            (output.stdout_text(), output.stderr_text()),
-            ("out\n".into(), "err\n".into())
-        );
+        assert_eq!((output.stdout_text(), output.stderr_text()), ("out\n".into(), "err\n".into()));
     }
 
     #[test]
@@ -236,9 +214,6 @@ mod tests {
 
     #[test]
     fn a_signal_is_told_from_an_exit() {
-        assert_eq!(
-            shell("kill -9 $$", Duration::from_secs(10)).ending,
-            Ending::Signal(9)
-        );
+        assert_eq!(shell("kill -9 $$", Duration::from_secs(10)).ending, Ending::Signal(9));
     }
 }

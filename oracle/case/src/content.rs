@@ -26,10 +26,7 @@ pub struct Content {
 impl Content {
     /// An image of `size` zero bytes.
     pub fn zeros(size: u64) -> Self {
-        Self {
-            size,
-            extents: BTreeMap::new(),
-        }
+        Self { size, extents: BTreeMap::new() }
     }
 
     /// Virtual size in bytes.
@@ -45,11 +42,7 @@ impl Content {
                 Some(last) if last.offset + last.len == offset && last.byte == byte => {
                     last.len += end - offset;
                 }
-                _ => out.push(Extent {
-                    offset,
-                    len: end - offset,
-                    byte,
-                }),
+                _ => out.push(Extent { offset, len: end - offset, byte }),
             }
         }
         out
@@ -58,10 +51,7 @@ impl Content {
     /// Whether any byte of a range is other than zero.
     pub fn has_data(&self, offset: u64, len: u64) -> bool {
         let end = offset.saturating_add(len);
-        self.extents
-            .range(..end)
-            .next_back()
-            .is_some_and(|(_, &(last, _))| last > offset)
+        self.extents.range(..end).next_back().is_some_and(|(_, &(last, _))| last > offset)
     }
 
     /// Sets a range, cut to the size, to one byte value.

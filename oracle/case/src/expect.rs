@@ -74,12 +74,7 @@ pub fn expected_steps(case: &Case) -> Vec<Step> {
             advance(&mut state, &case.fixture.format, resize);
             let size = state.content.size();
             let stale = state.stale.iter().filter(|range| range.start < size);
-            Step {
-                stale: stale
-                    .map(|range| range.start..range.end.min(size))
-                    .collect(),
-                ..state.clone()
-            }
+            Step { stale: stale.map(|range| range.start..range.end.min(size)).collect(), ..state.clone() }
         })
         .collect()
 }

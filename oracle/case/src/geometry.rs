@@ -40,9 +40,7 @@ impl Qcow2 {
     /// The largest virtual size that the format holds at this cluster size, in bytes.
     pub fn max_size(&self) -> u64 {
         let by_l1 = u128::from(MAX_L1_BYTES / 8) * u128::from(self.l2_coverage());
-        u64::try_from(by_l1)
-            .unwrap_or(u64::MAX)
-            .min(MAX_LENGTH / SECTOR * SECTOR)
+        u64::try_from(by_l1).unwrap_or(u64::MAX).min(MAX_LENGTH / SECTOR * SECTOR)
     }
 }
 
@@ -51,11 +49,7 @@ mod tests {
     use super::*;
 
     fn options(cluster_bits: u8, extended_l2: bool) -> Qcow2 {
-        Qcow2 {
-            cluster_bits,
-            extended_l2,
-            ..Qcow2::default()
-        }
+        Qcow2 { cluster_bits, extended_l2, ..Qcow2::default() }
     }
 
     #[test]

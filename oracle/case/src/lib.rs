@@ -6,14 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
 pub mod child;
 mod content;
 mod expect;
+pub mod features;
+mod generate;
 pub mod geometry;
+mod identity;
+mod legalize;
 mod model;
 pub mod seed;
 pub mod size;
 
+pub use build::{BuildError, Tools, build};
 pub use content::{Content, Extent};
 pub use expect::{
     Outcome, Refusal, Step, expected_after, expected_content, expected_extents, expected_final,

@@ -42,10 +42,7 @@ pub fn spell(size: u64) -> String {
         return "0".into();
     }
     let steps = (size.trailing_zeros() / 10).min(6);
-    let suffix = ["", "K", "M", "G", "T", "P", "E"]
-        .get(steps as usize)
-        .copied()
-        .unwrap_or("");
+    let suffix = ["", "K", "M", "G", "T", "P", "E"].get(steps as usize).copied().unwrap_or("");
     format!("{}{suffix}", size >> (10 * steps))
 }
 
@@ -67,20 +64,13 @@ fn split_suffix(text: &str) -> Option<(&str, u32)> {
         return Some((text, 0));
     }
     let place = SUFFIXES.find(last.to_ascii_lowercase())?;
-    Some((
-        &text[..text.len() - last.len_utf8()],
-        u32::try_from(place).ok()? * 10,
-    ))
+    Some((&text[..text.len() - last.len_utf8()], u32::try_from(place).ok()? * 10))
 }
 
 /// A decimal fraction of one unit in bytes, rounded half up; a fraction of a byte is refused unless it is zero.
 fn scaled_fraction(fraction: &str, shift: u32) -> Option<u128> {
     let places = u32::try_from(fraction.len()).ok()?;
-    let value = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse::<u128>().ok()?
-    };
+    let value = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()? };
     if shift == 0 && value != 0 {
         return None;
     }
@@ -111,26 +101,14 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for word in [
-            "", "+", "-", "12q", "1.5", "1.5b", "1 M", "2MB", "16E", "1_000", "--1", "k",
-        ] {
+        for word in ["", "+", "-", "12q", "1.5", "1.5b", "1 M", "2MB", "16E", "1_000", "--1", "k"] {
             assert_eq!(parse(word), None, "{word}");
         }
     }
 
     #[test]
     fn spelling_reads_back() {
-        for size in [
-            1,
-            512,
-            1000,
-            1024,
-            1 << 20,
-            3 << 29,
-            5 << 40,
-            1 << 62,
-            (1 << 40) + 512,
-        ] {
+        for size in [1, 512, 1000, 1024, 1 << 20, 3 << 29, 5 << 40, 1 << 62, (1 << 40) + 512] {
             assert_eq!(parse(&spell(size)), Some(Asked::Absolute(size)));
         }
     }

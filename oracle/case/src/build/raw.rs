@@ -1,0 +1,17 @@
+//! Raw images of our own: a sparse file of any length, which qemu-img would round up to a sector.
+
+use std::path::Path;
+
+use super::BuildError;
+use super::file::ImageFile;
+use crate::{Fixture, expected_extents};
+
+/// Makes the image.
+pub fn make(fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
+    let file = ImageFile::create(path)?;
+    for extent in expected_extents(fixture) {
+        file.fill(extent.offset, extent.len, extent.byte)?;
+    }
+    // Last, because content in the rest of the last sector lies outside the file.
+    file.set_len(fixture.size)
+}

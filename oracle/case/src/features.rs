@@ -1,0 +1,223 @@
+//! What a case exercises, by name: the measure of the generator's reach, and columns of a report.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Case, FormatOptions, Maker, Outcome, Preallocation, Qcow2, Refusal, Tweak, WriteKind, expected_content,
+    expected_steps, size,
+};
+
+/// Every feature that the generator must reach.
+pub const ALL: &[&str] = &[
+    "raw",
+    "qcow2",
+    "v2",
+    "v3",
+    "cluster-512",
+    "cluster-1K",
+    "cluster-2K",
+    "cluster-4K",
+    "cluster-8K",
+    "cluster-16K",
+    "cluster-32K",
+    "cluster-64K",
+    "cluster-128K",
+    "cluster-256K",
+    "cluster-512K",
+    "cluster-1M",
+    "cluster-2M",
+    "refcount-1",
+    "refcount-2",
+    "refcount-4",
+    "refcount-8",
+    "refcount-16",
+    "refcount-32",
+    "refcount-64",
+    "lazy-refcounts",
+    "extended-l2",
+    "zstd",
+    "preallocated",
+    "empty",
+    "populated",
+    "data",
+    "zero",
+    "unmap",
+    "compressed",
+    "discard",
+    "write-across-l2",
+    "write-to-the-end",
+    "odd-length",
+    "tib",
+    "pib",
+    "own-layout",
+    "qemu-layout",
+    "trailing-bytes",
+    "short-tail",
+    "header-extension",
+    "compatible-bit",
+    "autoclear-bit",
+    "refcount-hole",
+    "spare-l1",
+    "leak",
+    "grow",
+    "grow-header-only",
+    "grow-l1",
+    "grow-refcounts",
+    "shrink",
+    "no-op",
+    "relative",
+    "fraction",
+    "chain",
+    "grow-shrink-grow",
+    "stale-tail",
+    "probed",
+    "falloc",
+    "full",
+    "refused-syntax",
+    "refused-not-positive",
+    "refused-preallocation-without-growth",
+    "refused-shrink-without-flag",
+    "refused-unaligned",
+    "refused-too-large",
+    "refused-preallocation-mode",
+    "written-after",
+];
+
+impl Case {
+    /// The features of this case.
+    pub fn features(&self) -> BTreeSet<&'static str> {
+        let mut found = BTreeSet::new();
+        let mut add = |name: &'static str, on: bool| {
+            if on {
+                found.insert(name);
+            }
+        };
+        add(self.fixture.format.name(), true);
+        if let FormatOptions::Qcow2(options) = &self.fixture.format {
+            of_options(options, &mut add);
+        }
+        self.of_fixture(&mut add);
+        self.of_resizes(&mut add);
+        found
+    }
+
+    fn of_fixture(&self, add: &mut impl FnMut(&'static str, bool)) {
+        let fixture = &self.fixture;
+        let populated = !expected_content(fixture).extents().is_empty();
+        add("populated", populated);
+        add("empty", fixture.writes.is_empty());
+        add("odd-length", !fixture.size.is_multiple_of(512));
+        add("tib", fixture.size >= 1 << 40);
+        add("pib", fixture.size >= 1 << 50);
+        add("own-layout", fixture.maker == Maker::Own);
+        add("qemu-layout", fixture.maker == Maker::Qemu);
+        add("written-after", !self.after.is_empty());
+        let coverage = fixture.format.qcow2().map_or(u64::MAX, Qcow2::l2_coverage);
+        for write in &fixture.writes {
+            let end = write.offset + write.len;
+            add(write_name(write.kind), true);
+            add("write-to-the-end", end == fixture.size);
+            add("write-across-l2", write.offset / coverage != (end - 1) / coverage);
+        }
+        for tweak in &fixture.tweaks {
+            add(tweak_name(tweak), true);
+        }
+    }
+
+    fn of_resizes(&self, add: &mut impl FnMut(&'static str, bool)) {
+        let mut current = expected_content(&self.fixture).size();
+        let mut way = String::new();
+        let steps = expected_steps(self);
+        for (resize, step) in self.resizes.iter().zip(&steps) {
+            let new = step.content.size();
+            match step.outcome {
+                Outcome::Refused(refusal) => add(refusal_name(refusal), true),
+                Outcome::Resized => {
+                    way.push(match new.cmp(&current) {
+                        std::cmp::Ordering::Less => '-',
+                        std::cmp::Ordering::Equal => '=',
+                        std::cmp::Ordering::Greater => '+',
+                    });
+                    let grows = new > current;
+                    add("falloc", grows && resize.preallocation == Preallocation::Falloc);
+                    add("full", grows && resize.preallocation == Preallocation::Full);
+                    add("probed", !resize.name_format);
+                    add("fraction", resize.size.contains('.'));
+                    add("relative", !matches!(size::parse(&resize.size), Some(size::Asked::Absolute(_))));
+                    self.of_growth(current, new, add);
+                }
+            }
+            add("stale-tail", !step.stale.is_empty());
+            current = new;
+        }
+        add("grow", way.contains('+'));
+        add("shrink", way.contains('-'));
+        add("no-op", way.contains('='));
+        add("chain", way.len() > 1);
+        add("grow-shrink-grow", way.contains("+-+"));
+    }
+
+    fn of_growth(&self, current: u64, new: u64, add: &mut impl FnMut(&'static str, bool)) {
+        let Some(options) = self.fixture.format.qcow2() else {
+            return;
+        };
+        let (old, needed) = (options.l1_entries(current).max(1), options.l1_entries(new));
+        add("grow-header-only", new > current && needed <= old);
+        add("grow-l1", needed > old);
+        // A table that spans more clusters than one refcount block counts needs a block of its own.
+        let table = needed * 8 / options.cluster_size();
+        add("grow-refcounts", needed > old && table > options.refcount_coverage());
+    }
+}
+
+fn of_options(options: &Qcow2, add: &mut impl FnMut(&'static str, bool)) {
+    let clusters = ALL.iter().filter(|name| name.starts_with("cluster-"));
+    let refcounts = ALL.iter().filter(|name| name.starts_with("refcount-"));
+    for (name, bits) in clusters.zip(9u8..) {
+        add(name, options.cluster_bits == bits);
+    }
+    for (name, power) in refcounts.zip(0u8..7) {
+        add(name, options.refcount_bits == 1 << power);
+    }
+    add("v2", options.version == 2);
+    add("v3", options.version == 3);
+    add("lazy-refcounts", options.lazy_refcounts);
+    add("extended-l2", options.extended_l2);
+    add("zstd", options.zstd);
+    add("preallocated", options.preallocated);
+}
+
+fn write_name(kind: WriteKind) -> &'static str {
+    match kind {
+        WriteKind::Data => "data",
+        WriteKind::Zero => "zero",
+        WriteKind::Unmap => "unmap",
+        WriteKind::Compressed => "compressed",
+        WriteKind::Discard => "discard",
+    }
+}
+
+fn tweak_name(tweak: &Tweak) -> &'static str {
+    match tweak {
+        Tweak::TrailingBytes { .. } => "trailing-bytes",
+        Tweak::ShortTail => "short-tail",
+        Tweak::HeaderExtension { .. } => "header-extension",
+        Tweak::CompatibleBit { .. } => "compatible-bit",
+        Tweak::AutoclearBit { .. } => "autoclear-bit",
+        Tweak::RefcountHole { .. } => "refcount-hole",
+        Tweak::SpareL1 { .. } => "spare-l1",
+        Tweak::Leak { .. } => "leak",
+    }
+}
+
+fn refusal_name(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Syntax => "refused-syntax",
+        Refusal::NotPositive => "refused-not-positive",
+        Refusal::PreallocationWithoutGrowth => "refused-preallocation-without-growth",
+        Refusal::ShrinkWithoutFlag => "refused-shrink-without-flag",
+        Refusal::Unaligned => "refused-unaligned",
+        Refusal::TooLarge => "refused-too-large",
+        Refusal::PreallocationMode => "refused-preallocation-mode",
+    }
+}

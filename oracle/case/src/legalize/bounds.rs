@@ -1,0 +1,59 @@
+//! How large a generated case may be, so that qemu-img answers it in a fraction of a second.
+
+use crate::{FormatOptions, Qcow2};
+
+/// Guest bytes that the writes of one case may fill with data.
+pub const DATA_BUDGET: u64 = 4 << 20;
+
+/// Clusters that one write of zeros or one discard may cover.
+pub const ZERO_CLUSTERS: u64 = 2048;
+
+/// Writes of one case.
+pub const MAX_WRITES: usize = 12;
+
+/// Resizes of one case.
+pub const MAX_RESIZES: usize = 3;
+
+/// Clusters of an image created with preallocated metadata.
+pub const PREALLOCATED_CLUSTERS: u64 = 1024;
+
+/// The largest growth that is written out or allocated, in bytes.
+pub const PREALLOCATED_GROWTH: u64 = 8 << 20;
+
+/// The largest raw image, in bytes: well below what a file system refuses.
+pub const RAW_CAP: u64 = 1 << 40;
+
+/// L1 entries, each of which costs a reader a look.
+const L1_ENTRIES: u64 = 16 << 10;
+
+/// L1 entries where clusters and refcount blocks are smallest: enough to outgrow the refcount table.
+const L1_ENTRIES_SMALLEST: u64 = 272 << 10;
+
+/// The largest virtual size that a case resizes to, in bytes.
+pub fn growth_cap(format: &FormatOptions) -> u64 {
+    match format {
+        FormatOptions::Raw => RAW_CAP,
+        FormatOptions::Qcow2(options) => {
+            options.l2_coverage().saturating_mul(l1_cap(options)).min(options.max_size())
+        }
+    }
+}
+
+/// The largest virtual size of a fixture, in bytes.
+pub fn fixture_cap(format: &FormatOptions) -> u64 {
+    let cap = growth_cap(format);
+    match format.qcow2() {
+        Some(options) if options.preallocated => cap.min(PREALLOCATED_CLUSTERS * options.cluster_size()),
+        Some(options) => cap.min(options.l2_coverage().saturating_mul(L1_ENTRIES)),
+        None => cap,
+    }
+}
+
+/// L2 tables that one shrink may drop: qemu-img allocates each of them before it drops it.
+pub fn shrink_slots(options: &Qcow2) -> u64 {
+    ((4 << 20) / options.cluster_size()).clamp(3, 256)
+}
+
+fn l1_cap(options: &Qcow2) -> u64 {
+    if options.cluster_bits == 9 && options.refcount_bits == 64 { L1_ENTRIES_SMALLEST } else { L1_ENTRIES }
+}

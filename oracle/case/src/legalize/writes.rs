@@ -1,0 +1,118 @@
+//! Which guest writes an image takes, and how many.
+
+use std::ops::Range;
+
+use super::bounds::{DATA_BUDGET, MAX_WRITES, ZERO_CLUSTERS};
+use crate::{Fixture, FormatOptions, Qcow2, Write, WriteKind, virtual_size};
+
+/// Makes the writes of a fixture ones that qemu-io carries out.
+pub fn legalize(fixture: &mut Fixture) {
+    let mut gate = Gate::new(&fixture.format, virtual_size(&fixture.format, fixture.size));
+    let mut writes = std::mem::take(&mut fixture.writes);
+    writes.truncate(MAX_WRITES);
+    writes.retain_mut(|write| gate.admit(write));
+    fixture.writes = writes;
+}
+
+/// Makes the writes after the last resize plain data within an image of `size` bytes.
+pub fn legalize_after(writes: &mut Vec<Write>, format: &FormatOptions, size: u64) {
+    let mut gate = Gate::new(format, size);
+    writes.truncate(MAX_WRITES);
+    writes.retain_mut(|write| {
+        write.kind = WriteKind::Data;
+        gate.admit(write)
+    });
+}
+
+/// What the writes so far allow the next one to be.
+struct Gate<'a> {
+    options: Option<&'a Qcow2>,
+    size: u64,
+    budget: u64,
+    /// Clusters that were written: qemu does not compress over those.
+    touched: Vec<Range<u64>>,
+}
+
+impl<'a> Gate<'a> {
+    fn new(format: &'a FormatOptions, size: u64) -> Self {
+        Self { options: format.qcow2(), size, budget: DATA_BUDGET, touched: Vec::new() }
+    }
+
+    /// Brings a write into range; false if nothing of it is left.
+    fn admit(&mut self, write: &mut Write) -> bool {
+        self.settle_kind(write);
+        if write.kind == WriteKind::Compressed && !self.fit_compressed(write) {
+            write.kind = WriteKind::Data;
+        }
+        self.fit(write);
+        if write.len == 0 {
+            return false;
+        }
+        if self.fills(write.kind) {
+            self.budget -= write.len;
+        }
+        self.touched.push(self.clusters(write));
+        true
+    }
+
+    fn settle_kind(&self, write: &mut Write) {
+        let plain = self.options.is_none_or(|options| options.preallocated);
+        write.kind = match write.kind {
+            WriteKind::Compressed if plain => WriteKind::Data,
+            // Whether a discarded range of a raw file reads as zeros is up to the file system.
+            WriteKind::Discard if self.options.is_none() => WriteKind::Unmap,
+            kind => kind,
+        };
+        if !matches!(write.kind, WriteKind::Data | WriteKind::Compressed) {
+            write.pattern = 0;
+        }
+    }
+
+    /// Whole clusters that were not written before.
+    fn fit_compressed(&self, write: &mut Write) -> bool {
+        let cluster = self.cluster();
+        let offset = write.offset / cluster * cluster;
+        let room = self.size.saturating_sub(offset).min(self.budget);
+        let len = write.len.next_multiple_of(cluster).min(room / cluster * cluster);
+        let fitted = Write { offset, len, ..write.clone() };
+        let range = self.clusters(&fitted);
+        let free = !self.touched.iter().any(|used| used.start < range.end && range.start < used.end);
+        if len == 0 || !free {
+            return false;
+        }
+        *write = fitted;
+        true
+    }
+
+    fn fit(&self, write: &mut Write) {
+        let limit = if self.fills(write.kind) { self.budget } else { ZERO_CLUSTERS * self.cluster() };
+        let room = self.size.saturating_sub(write.offset).min(limit);
+        write.len = write.len.min(room);
+        if write.kind == WriteKind::Discard {
+            // A discard of part of a cluster is ignored, unless the image ends there.
+            let cluster = self.cluster();
+            let end = (write.offset + write.len).next_multiple_of(cluster).min(self.size);
+            write.offset = write.offset / cluster * cluster;
+            write.len = end.saturating_sub(write.offset).min(limit);
+        }
+    }
+
+    /// Whether a write costs as many bytes as it is long.
+    fn fills(&self, kind: WriteKind) -> bool {
+        let zero_clusters = self.options.is_some_and(|options| options.version > 2);
+        match kind {
+            WriteKind::Data | WriteKind::Compressed => true,
+            WriteKind::Zero | WriteKind::Unmap => !zero_clusters,
+            WriteKind::Discard => false,
+        }
+    }
+
+    fn clusters(&self, write: &Write) -> Range<u64> {
+        let cluster = self.cluster();
+        write.offset / cluster..(write.offset + write.len).div_ceil(cluster)
+    }
+
+    fn cluster(&self) -> u64 {
+        self.options.map_or(4096, Qcow2::cluster_size)
+    }
+}

@@ -1,0 +1,94 @@
+//! What the generator must keep: legal, reaching everything, stable, and simple when its bytes are.
+
+use std::collections::BTreeMap;
+
+use oracle_case::{Case, Outcome, Tweak, expected_steps, features, seed};
+use proptest::prelude::*;
+
+/// Seeds within which every feature must turn up.
+const REACH: u64 = 3000;
+
+proptest! {
+    #[test]
+    fn legalize_is_idempotent(bytes in proptest::collection::vec(any::<u8>(), 0..seed::BYTES)) {
+        let case = Case::from_bytes(&bytes);
+        let mut again = case.clone();
+        again.legalize();
+        prop_assert_eq!(again, case);
+    }
+
+    #[test]
+    fn json_reads_back(bytes in proptest::collection::vec(any::<u8>(), 0..seed::BYTES)) {
+        let case = Case::from_bytes(&bytes);
+        prop_assert_eq!(Case::from_json(&case.to_json()).unwrap(), case);
+    }
+
+    #[test]
+    fn wild_cases_become_legal(
+        first in any::<u64>(), size in any::<u64>(), word in "[+-]?[0-9]{1,20}[kMGTPE]?", bits in any::<[u8; 3]>()
+    ) {
+        let mut case = Case::from_seed(first);
+        case.fixture.size = size;
+        if let oracle_case::FormatOptions::Qcow2(options) = &mut case.fixture.format {
+            [options.version, options.cluster_bits, options.refcount_bits] = bits;
+        }
+        case.resizes[0].size = word;
+        case.fixture.tweaks.push(Tweak::RefcountHole { blocks: 255 });
+        case.legalize();
+        let mut again = case.clone();
+        again.legalize();
+        prop_assert_eq!(again, case);
+    }
+}
+
+#[test]
+fn every_feature_is_reached() {
+    let mut counts: BTreeMap<&str, u64> = features::ALL.iter().map(|name| (*name, 0)).collect();
+    for seed in 0..REACH {
+        for name in Case::from_seed(seed).features() {
+            *counts.get_mut(name).expect(name) += 1;
+        }
+    }
+    println!("{counts:?}");
+    let missing: Vec<_> = counts.iter().filter(|(_, count)| **count == 0).collect();
+    assert!(missing.is_empty(), "never generated: {missing:?}");
+}
+
+#[test]
+fn nine_seeds_in_ten_reach_a_resize() {
+    let resized = |case: &Case| expected_steps(case).iter().any(|step| step.outcome == Outcome::Resized);
+    let count = (0..1000).filter(|seed| resized(&Case::from_seed(*seed))).count();
+    assert!(count >= 900, "{count} of 1000");
+}
+
+#[test]
+fn no_bytes_and_zero_bytes_give_the_simplest_case() {
+    let simplest = r#"{"fixture":{"size":1048576,"format":"raw","maker":"qemu"},"resizes":[{"size":"2M","shrink":false,"preallocation":"off","name_format":true}]}"#;
+    assert_eq!(Case::from_bytes(&[]).to_json(), simplest);
+    assert_eq!(Case::from_bytes(&[0; seed::BYTES]).to_json(), simplest);
+}
+
+#[test]
+fn an_unknown_field_is_an_error() {
+    let text = Case::from_seed(1).to_json().replacen("\"fixture\":{", "\"fixture\":{\"sizes\":1,", 1);
+    let message = Case::from_json(&text).unwrap_err().to_string();
+    assert!(message.contains("unknown field `sizes`"), "{message}");
+}
+
+#[test]
+fn a_key_follows_the_content() {
+    let case = Case::from_seed(3);
+    let mut other = case.clone();
+    other.fixture.size += 512;
+    assert_eq!(case.key().len(), 16);
+    assert_eq!(case.key(), Case::from_json(&case.to_json()).unwrap().key());
+    assert_ne!(case.key(), other.key());
+}
+
+/// The first seeds mean the recorded cases. When the generator is meant to change: `SNAPSHOTS=overwrite`.
+#[test]
+fn seeds_are_stable() {
+    let cases: Vec<_> = (0..8).map(Case::from_seed).collect();
+    let actual = serde_json::to_string_pretty(&cases).unwrap() + "\n";
+    snapbox::assert_data_eq!(actual, snapbox::file!["seeds.json"].raw());
+}
