@@ -1,2 +1,7 @@
 //! The `instar` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    instar::run(std::env::args_os())
+}

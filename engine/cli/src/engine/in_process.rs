@@ -1,0 +1,99 @@
+//! The engine that runs a job in this process. A hostile image has only the code's own care between
+//! itself and the user here; it is for machines without KVM, for tests and for comparison.
+
+use super::file_disk::FileDisk;
+use super::{Engine, Job};
+use crate::error::CliError;
+use instar_ops::disk::{Direction, IoError, ReadAt};
+use instar_ops::{
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, Disk, ImageInfo, InfoItem, InfoRequest, OpError,
+    ResizeOutcome, ResizeRequest, SCRATCH_LEN,
+};
+use instar_vmm::Finished;
+use std::fs::File;
+use std::time::Instant;
+
+/// The engine that needs nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct InProcess;
+
+impl Engine for InProcess {
+    fn resize(&self, image: &File, request: &ResizeRequest) -> Job<ResizeOutcome> {
+        run(image, |disk, scratch| instar_ops::resize(disk, request, scratch))
+    }
+
+    fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {
+        run(image, |disk, scratch| {
+            let mut items = Vec::new();
+            let info = instar_ops::info(disk, request, scratch, &mut |item| items.push(item))?;
+            Ok((info, items))
+        })
+    }
+
+    fn check(
+        &self,
+        image: &File,
+        request: &CheckRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Job<CheckReport> {
+        run(image, |disk, scratch| instar_ops::check(disk, request, scratch, findings))
+    }
+
+    fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome> {
+        run(image, |disk, scratch| instar_ops::create(disk, request, scratch))
+    }
+}
+
+fn run<T>(image: &File, job: impl FnOnce(&mut FileDisk<'_>, &mut [u8]) -> Result<T, OpError>) -> Job<T> {
+    let begun = Instant::now();
+    let mut disk = FileDisk::new(image).map_err(|e| CliError::Refused(e.to_string()))?;
+    let mut scratch = vec![0; SCRATCH_LEN];
+    let result = job(&mut disk, &mut scratch);
+    let mut stats = disk.stats();
+    stats.total_time = begun.elapsed();
+    Ok(Finished { result, stats })
+}
+
+/// Why `create` would refuse `request`, if it would. Every refusal is decided before the first
+/// write, so a disk that takes none tells, and an existing file need not be emptied to find out.
+pub fn refusal_of_create(request: &CreateRequest) -> Option<OpError> {
+    let mut scratch = vec![0; SCRATCH_LEN];
+    match instar_ops::create(&mut NoDisk, request, &mut scratch) {
+        Ok(_) | Err(OpError::Io(_)) => None,
+        Err(refusal) => Some(refusal),
+    }
+}
+
+/// An empty disk that takes nothing.
+struct NoDisk;
+
+impl NoDisk {
+    const fn refuse(offset: u64, len: u64) -> Result<(), IoError> {
+        Err(IoError { direction: Direction::Write, offset, len, errno: 0 })
+    }
+}
+
+impl ReadAt for NoDisk {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn read_at(&mut self, _offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        buf.fill(0);
+        Ok(())
+    }
+}
+
+impl Disk for NoDisk {
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
+        Self::refuse(offset, data.len() as u64)
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64, _unmap: bool) -> Result<(), IoError> {
+        Self::refuse(offset, len)
+    }
+
+    fn flush(&mut self) -> Result<(), IoError> {
+        Self::refuse(0, 0)
+    }
+}

@@ -1,0 +1,32 @@
+//! The engine that runs each job in a virtual machine of its own.
+
+use super::{Engine, Job};
+use instar_ops::{
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, ResizeOutcome,
+    ResizeRequest,
+};
+use instar_vmm::Kvm;
+use std::fs::File;
+
+impl Engine for Kvm {
+    fn resize(&self, image: &File, request: &ResizeRequest) -> Job<ResizeOutcome> {
+        Ok(Kvm::resize(self, image, request)?)
+    }
+
+    fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {
+        Ok(Kvm::info(self, image, request)?)
+    }
+
+    fn check(
+        &self,
+        image: &File,
+        request: &CheckRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Job<CheckReport> {
+        Ok(Kvm::check(self, image, request, findings)?)
+    }
+
+    fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome> {
+        Ok(Kvm::create(self, image, request)?)
+    }
+}

@@ -1,0 +1,64 @@
+//! What does the work: a guest in a virtual machine, or the same code in this process.
+
+mod file_disk;
+mod in_process;
+mod kvm;
+mod plausible;
+
+use crate::args::EngineKind;
+use crate::error::CliError;
+pub use in_process::refusal_of_create;
+use instar_ops::{
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, ResizeOutcome,
+    ResizeRequest,
+};
+use instar_vmm::Finished;
+pub use plausible::{check_create, check_resize};
+use std::fs::File;
+
+/// What may come of a job: its end, or the reason why there is none.
+pub type Job<T> = Result<Finished<T>, CliError>;
+
+/// Runs the four operations on an open image. None of them changes the file's length downwards or
+/// gives it the space that an outcome asks for; that is the caller's.
+pub trait Engine {
+    /// Resizes `image`, open for reading and writing.
+    ///
+    /// # Errors
+    /// [`CliError`] if the job did not come to an end.
+    fn resize(&self, image: &File, request: &ResizeRequest) -> Job<ResizeOutcome>;
+
+    /// Describes `image`, with its snapshots and bitmaps in the image's order.
+    ///
+    /// # Errors
+    /// [`CliError`] if the job did not come to an end.
+    fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)>;
+
+    /// Checks `image`. Findings go to `findings` as they come.
+    ///
+    /// # Errors
+    /// [`CliError`] if the job did not come to an end.
+    fn check(
+        &self,
+        image: &File,
+        request: &CheckRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Job<CheckReport>;
+
+    /// Lays out a new image in the empty file `image`, open for reading and writing.
+    ///
+    /// # Errors
+    /// [`CliError`] if the job did not come to an end.
+    fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome>;
+}
+
+/// The engine that the user asked for. There is no other in its place if it cannot be had.
+///
+/// # Errors
+/// [`CliError::Vmm`] if this machine has no usable KVM.
+pub fn open(kind: EngineKind) -> Result<Box<dyn Engine>, CliError> {
+    Ok(match kind {
+        EngineKind::Kvm => Box::new(instar_vmm::Kvm::open()?),
+        EngineKind::InProcess => Box::new(in_process::InProcess),
+    })
+}

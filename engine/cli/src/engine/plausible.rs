@@ -1,0 +1,143 @@
+//! What the host can see for itself of an outcome. A guest that a hostile image has taken over may
+//! say anything; what it says decides the file's length.
+
+use crate::error::CliError;
+use instar_ops::{
+    CreateRequest, Format, Preallocation, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest,
+};
+use std::cmp::Ordering;
+
+/// Bytes in a sector: a raw image's size is its file's length rounded up to one.
+const SECTOR: u64 = 512;
+
+/// Holds the outcome of a resize against the request and the file's length before it.
+///
+/// # Errors
+/// [`CliError::Implausible`] names the contradiction.
+pub fn check_resize(request: &ResizeRequest, file_len: u64, outcome: &ResizeOutcome) -> Result<(), CliError> {
+    let ResizeOutcome { old_virtual_size: old, new_virtual_size: new, .. } = *outcome;
+    let asked = match request.size {
+        SizeRequest::Absolute(size) => Some(size),
+        SizeRequest::Grow(by) => old.checked_add(by),
+        SizeRequest::Shrink(by) => old.checked_sub(by),
+    };
+    let action = match new.cmp(&old) {
+        Ordering::Less => ResizeAction::Shrink,
+        Ordering::Equal => ResizeAction::NoOp,
+        Ordering::Greater => ResizeAction::Grow,
+    };
+    let format = request.format.unwrap_or(outcome.format);
+    let rules = [
+        (format == outcome.format, "another format than asked for"),
+        (asked == Some(new), "another size than asked for"),
+        (action == outcome.action, "action and sizes disagree"),
+        (action != ResizeAction::Shrink || request.shrink, "shrunk without leave"),
+        (outcome.file_size_before == file_len, "another file length before"),
+        (raw_sizes_fit(outcome), "sizes that no raw image has"),
+        (space_fits(request.preallocation, outcome), "odd space to allocate"),
+    ];
+    first_broken(&rules)
+}
+
+/// Holds the outcome of a creation against the request.
+///
+/// # Errors
+/// [`CliError::Implausible`] names the contradiction.
+pub fn check_create(request: &CreateRequest, outcome: &ResizeOutcome) -> Result<(), CliError> {
+    let size = request.size.checked_next_multiple_of(SECTOR);
+    let rules = [
+        (request.format == outcome.format, "another format than asked for"),
+        (size == Some(outcome.new_virtual_size), "another size than asked for"),
+        (space_fits(Preallocation::Off, outcome), "odd space to allocate"),
+    ];
+    first_broken(&rules)
+}
+
+fn first_broken(rules: &[(bool, &'static str)]) -> Result<(), CliError> {
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some(&(_, broken)) => Err(CliError::Implausible(broken)),
+        None => Ok(()),
+    }
+}
+
+/// A raw image is its file: rounded up to a sector before, at least the new size after.
+fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
+    let before = outcome.file_size_before.checked_next_multiple_of(SECTOR);
+    let slack = outcome.file_size_after.checked_sub(outcome.new_virtual_size);
+    outcome.format != Format::Raw
+        || (before == Some(outcome.old_virtual_size) && slack.is_some_and(|s| s < SECTOR))
+}
+
+/// Space is only ever asked for if the user did, behind what the file held and within its new end.
+fn space_fits(mode: Preallocation, outcome: &ResizeOutcome) -> bool {
+    let Some((offset, len)) = outcome.preallocate else {
+        return true;
+    };
+    let end = offset.checked_add(len);
+    mode != Preallocation::Off
+        && offset >= outcome.file_size_before
+        && end.is_some_and(|e| e <= outcome.file_size_after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: ResizeRequest = ResizeRequest {
+        format: None,
+        size: SizeRequest::Grow(1024),
+        shrink: false,
+        preallocation: Preallocation::Falloc,
+    };
+    const OUTCOME: ResizeOutcome = ResizeOutcome {
+        format: Format::Raw,
+        action: ResizeAction::Grow,
+        old_virtual_size: 1024,
+        new_virtual_size: 2048,
+        file_size_before: 1001,
+        file_size_after: 2048,
+        preallocate: Some((1001, 1047)),
+    };
+
+    #[test]
+    fn the_truth_is_believed() {
+        assert!(check_resize(&REQUEST, 1001, &OUTCOME).is_ok());
+    }
+
+    #[test]
+    fn each_lie_is_named() {
+        type Lie = fn(&mut ResizeOutcome);
+        let lies: [(Lie, &str); 7] = [
+            (|o| o.new_virtual_size = 4096, "another size"),
+            (|o| o.action = ResizeAction::NoOp, "action"),
+            (|o| o.file_size_before = 1002, "length before"),
+            (|o| o.file_size_after = 1 << 40, "no raw image"),
+            (|o| o.file_size_after = 0, "no raw image"),
+            (|o| o.preallocate = Some((0, 1024)), "space"),
+            (|o| o.preallocate = Some((1001, u64::MAX)), "space"),
+        ];
+        for (lie, name) in lies {
+            let mut outcome = OUTCOME;
+            lie(&mut outcome);
+            let error = check_resize(&REQUEST, 1001, &outcome).expect_err(name);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_shrunk_without_leave() {
+        let request =
+            ResizeRequest { size: SizeRequest::Absolute(512), preallocation: Preallocation::Off, ..REQUEST };
+        let outcome = ResizeOutcome {
+            action: ResizeAction::Shrink,
+            new_virtual_size: 512,
+            file_size_after: 512,
+            preallocate: None,
+            ..OUTCOME
+        };
+        let error = check_resize(&request, 1001, &outcome).expect_err("no --shrink");
+        assert!(error.to_string().contains("leave"), "{error}");
+        let allowed = ResizeRequest { shrink: true, ..request };
+        assert!(check_resize(&allowed, 1001, &outcome).is_ok());
+    }
+}

@@ -1,0 +1,113 @@
+//! What the command line can fail with, in `qemu-img`'s words where it has some.
+
+use crate::message::{errno_text, printable};
+use crate::size::SizeError;
+use instar_ops::disk::{Direction, IoError};
+use instar_ops::{OpError, Phase, Refusal, ResizeError};
+use instar_vmm::{ErrorKind, VmmError};
+use std::io;
+
+/// Why a command ended without its result. The display is what follows `instar: ` on stderr; it may
+/// have lines of explanation after the first.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line makes no sense. A second line names the help that would tell.
+    #[error("{text}")]
+    Usage {
+        /// What is wrong.
+        text: String,
+    },
+    /// A size does not parse.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// The image could not be opened or understood.
+    #[error("Could not open '{name}': {reason}")]
+    Open {
+        /// The image's name as given.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The image could not be created.
+    #[error("{name}: {reason}")]
+    Create {
+        /// The image's name as given.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The request was refused, or the job failed.
+    #[error("{0}")]
+    Refused(String),
+    /// Shrinking needs consent.
+    #[error("{}", ResizeError::ShrinkWithoutFlag)]
+    ShrinkWithoutFlag,
+    /// The image's format has nothing to check; the exit code says so.
+    #[error("{}", Refusal::NoChecks)]
+    ChecksUnsupported,
+    /// The virtual machine failed.
+    #[error("{}", vmm_text(.0))]
+    Vmm(#[from] VmmError),
+    /// An engine's answer contradicts what the host sees of the image.
+    #[error("the engine's answer cannot be true ({0}); nothing more was done to the image")]
+    Implausible(&'static str),
+    /// The result could not be printed.
+    #[error("could not write to standard output: {}", errno_text(.0))]
+    Output(io::Error),
+}
+
+impl CliError {
+    /// A warning that goes with the error.
+    #[must_use]
+    pub const fn warning(&self) -> Option<&'static str> {
+        match self {
+            Self::ShrinkWithoutFlag => Some(
+                "Shrinking an image will delete all data beyond the shrunken image's end. Before \
+                 performing such an operation, make sure there is no important data there.",
+            ),
+            _ => None,
+        }
+    }
+
+    /// The failure of an operation on the image called `name`.
+    #[must_use]
+    pub fn from_op(error: OpError, name: &str) -> Self {
+        match (error, error.phase()) {
+            (OpError::Io(e), _) => Self::Refused(io_text(&e)),
+            (OpError::Resize(ResizeError::ShrinkWithoutFlag), _) => Self::ShrinkWithoutFlag,
+            (OpError::Refused(Refusal::NoChecks), _) => Self::ChecksUnsupported,
+            (_, Phase::Open) => Self::Open { name: name.to_owned(), reason: error.to_string() },
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+/// A failed device request in words, with the kernel's reason where there is one.
+#[must_use]
+pub fn io_text(error: &IoError) -> String {
+    let what = match error.direction {
+        Direction::Read => "Read from",
+        Direction::Write => "Write to",
+        Direction::Flush => return format!("Could not flush the image: {}", errno(error.errno)),
+    };
+    let IoError { offset, len, .. } = error;
+    let reason = errno(error.errno);
+    format!("{what} the image failed ({len} bytes at byte {offset}): {reason}")
+}
+
+fn errno(number: u32) -> String {
+    match i32::try_from(number) {
+        Ok(n) if n != 0 => errno_text(&io::Error::from_raw_os_error(n)),
+        _ => "Input/output error".to_owned(),
+    }
+}
+
+fn vmm_text(error: &VmmError) -> String {
+    let text = printable(&error.to_string());
+    match error.kind() {
+        ErrorKind::Unavailable => {
+            format!("{text}; '--engine in-process' works without a virtual machine")
+        }
+        _ => text,
+    }
+}

@@ -1,0 +1,190 @@
+//! Opening an image file: what the host decides without reading the image's metadata.
+
+use crate::error::CliError;
+use crate::lock::{Claim, lock};
+use crate::message::errno_text;
+use crate::name::ImageName;
+use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
+use instar_ops::Format;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Bytes in a unit of `st_blocks`.
+const STAT_BLOCK: u64 = 512;
+
+/// What a command is going to do with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Change it.
+    Write,
+    /// Describe it.
+    Info,
+    /// Check it.
+    Check,
+    /// Look at it whoever may be writing (`--force-share`).
+    Shared,
+}
+
+/// An open, locked image file.
+#[derive(Debug)]
+pub struct Image {
+    /// What it is called.
+    pub name: ImageName,
+    /// The file.
+    pub file: File,
+    /// The format that the user named.
+    pub format: Option<Format>,
+    /// Length of the file when it was opened, in bytes.
+    pub len: u64,
+}
+
+impl Image {
+    /// Opens and locks the image called `given`.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] with what `qemu-img` says; nothing was changed.
+    pub fn open(given: &OsStr, format: Option<&str>, access: Access) -> Result<Self, CliError> {
+        let refused = |reason| CliError::Open { name: crate::message::shown(given), reason };
+        let format = format.map(parse_format).transpose().map_err(refused)?;
+        let name = ImageName::new(given).map_err(refused)?;
+        let file = open_regular(&name, access == Access::Write)?;
+        let image = Self { len: metadata(&file).map_err(refused)?.len(), name, file, format };
+        let claim = image.claim(access).map_err(refused)?;
+        lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
+        Ok(image)
+    }
+
+    /// A writer must not depend on what it finds to know whether it may look; readers leave an
+    /// image without metadata unlocked, as `qemu-img` does.
+    fn claim(&self, access: Access) -> Result<Claim, String> {
+        Ok(match access {
+            Access::Write => Claim::Exclusive,
+            Access::Shared => Claim::Nothing,
+            Access::Info | Access::Check if self.is_raw()? => Claim::Nothing,
+            Access::Info => Claim::Glance,
+            Access::Check => Claim::Read,
+        })
+    }
+
+    /// Whether the image is raw: by the user's word or, without one, because it has no magic bytes
+    /// of any other format. That is all that is looked at here; what comes of it is a warning and a
+    /// lock, the engine probes for itself.
+    ///
+    /// # Errors
+    /// The kernel's text if the file cannot be read.
+    pub fn is_raw(&self) -> Result<bool, String> {
+        if let Some(format) = self.format {
+            return Ok(format == Format::Raw);
+        }
+        let failed = |e: io::Error| format!("Could not read image: {}", errno_text(&e));
+        let mut head = [0; HEAD_LEN];
+        let mut tail = [0; VHD_FOOTER_LEN];
+        let footer = self.len.saturating_sub(VHD_FOOTER_LEN as u64);
+        let got_head = read_what_is_there(&self.file, &mut head, 0).map_err(failed)?;
+        let got_tail = read_what_is_there(&self.file, &mut tail, footer).map_err(failed)?;
+        Ok(probe(got_head, got_tail) == Probed::Raw)
+    }
+
+    /// Length and space on the host now, in bytes.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] if the kernel does not say.
+    pub fn host_sizes(&self) -> Result<(u64, u64), CliError> {
+        let metadata =
+            metadata(&self.file).map_err(|reason| CliError::Open { name: self.name.given(), reason })?;
+        Ok((metadata.len(), metadata.blocks() * STAT_BLOCK))
+    }
+}
+
+/// The formats by name.
+///
+/// # Errors
+/// `qemu-img`'s words for a name that is none of them.
+pub fn parse_format(name: &str) -> Result<Format, String> {
+    match name {
+        "raw" => Ok(Format::Raw),
+        "qcow2" => Ok(Format::Qcow2),
+        other => Err(format!("Unknown driver '{}'", crate::message::printable(other))),
+    }
+}
+
+/// The name of a format.
+#[must_use]
+pub const fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Raw => "raw",
+        Format::Qcow2 => "qcow2",
+    }
+}
+
+/// The error for an image that somebody else uses.
+pub fn locked(name: &ImageName, why: &str) -> CliError {
+    let path = name.shown_path();
+    CliError::Open {
+        name: name.given(),
+        reason: format!("{why}\nIs another process using the image [{path}]?"),
+    }
+}
+
+/// Opens a regular file. Anything else is told apart first and never opened: opening a FIFO blocks
+/// and opening a device may do something.
+fn open_regular(name: &ImageName, write: bool) -> Result<File, CliError> {
+    let refused = |reason| CliError::Open { name: name.given(), reason };
+    let path = name.shown_path();
+    if path.is_empty() {
+        return Err(refused("The 'file' block driver requires a file name".to_owned()));
+    }
+    let not_opened = |e: io::Error| refused(format!("Could not open '{path}': {}", errno_text(&e)));
+    let metadata = name.path().metadata().map_err(not_opened)?;
+    if !metadata.is_file() {
+        return Err(not_regular(&metadata, &path, write, refused));
+    }
+    let file = open_file(name.path(), write).map_err(not_opened)?;
+    // Whatever has taken the file's place since is refused as well.
+    match file.metadata() {
+        Ok(m) if m.is_file() => Ok(file),
+        Ok(m) => Err(not_regular(&m, &path, write, refused)),
+        Err(e) => Err(not_opened(e)),
+    }
+}
+
+/// Fills `buf` as far as the file reaches and returns that part.
+fn read_what_is_there<'a>(file: &File, buf: &'a mut [u8], offset: u64) -> io::Result<&'a [u8]> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match file.read_at(&mut buf[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(&buf[..filled])
+}
+
+fn open_file(path: &Path, write: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(write).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+fn not_regular(
+    metadata: &Metadata,
+    path: &str,
+    write: bool,
+    refused: impl Fn(String) -> CliError,
+) -> CliError {
+    let kind = metadata.file_type();
+    if write && kind.is_dir() {
+        return refused(format!("Could not open '{path}': Is a directory"));
+    }
+    if write && (kind.is_block_device() || kind.is_char_device()) {
+        return CliError::Refused("Cannot resize device files".to_owned());
+    }
+    refused(format!("'file' driver requires '{path}' to be a regular file"))
+}
+
+fn metadata(file: &File) -> Result<Metadata, String> {
+    file.metadata().map_err(|e| format!("Could not stat: {}", errno_text(&e)))
+}

@@ -1,0 +1,121 @@
+//! What a file name on the command line means.
+//!
+//! As in `qemu-img`, a colon before the first slash ends the name of a protocol. Only `file:` is
+//! spoken here.
+
+use crate::message::shown;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// An image's name: as given, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName {
+    given: OsString,
+    path: PathBuf,
+}
+
+impl ImageName {
+    /// Resolves a name from the command line.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the name itself.
+    pub fn new(given: &OsStr) -> Result<Self, String> {
+        let bytes = given.as_bytes();
+        if bytes.starts_with(b"json:") {
+            return Err("json: names are not supported, only file names are".to_owned());
+        }
+        let path = match protocol(bytes) {
+            Some((b"file", rest)) => rest,
+            Some((other, _)) => {
+                let other = shown(OsStr::from_bytes(other));
+                return Err(format!("Unknown protocol '{other}'"));
+            }
+            None => bytes,
+        };
+        Ok(Self { given: given.to_owned(), path: PathBuf::from(OsString::from_vec(path.to_vec())) })
+    }
+
+    /// The name as given, fit for a message.
+    #[must_use]
+    pub fn given(&self) -> String {
+        shown(&self.given)
+    }
+
+    /// The path, fit for a message.
+    #[must_use]
+    pub fn shown_path(&self) -> String {
+        shown(self.path.as_os_str())
+    }
+
+    /// The path, as text for JSON: what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path that a name stored in this image stands for: relative to the image's directory,
+    /// unless it is absolute or names a protocol.
+    #[must_use]
+    pub fn resolve(&self, stored: &[u8]) -> Vec<u8> {
+        if stored.first() == Some(&b'/') || protocol(stored).is_some() {
+            return stored.to_vec();
+        }
+        let own = self.path.as_os_str().as_bytes();
+        let directory = own.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        [&own[..directory], stored].concat()
+    }
+}
+
+/// The protocol that a name begins with, and the rest.
+fn protocol(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = name.iter().position(|&b| b == b':' || b == b'/')?;
+    let (before, rest) = (name.get(..at)?, name.get(at + 1..)?);
+    (name.get(at) == Some(&b':')).then_some((before, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(s: &str) -> Result<ImageName, String> {
+        ImageName::new(OsStr::new(s))
+    }
+
+    #[test]
+    fn only_files_are_opened() {
+        let path = |s: &str| name(s).map(|n| n.text());
+        assert_eq!(path("a.img"), Ok("a.img".to_owned()));
+        assert_eq!(path("file:a.img"), Ok("a.img".to_owned()));
+        assert_eq!(path("file:a:b"), Ok("a:b".to_owned()));
+        assert_eq!(path("./a:b.img"), Ok("./a:b.img".to_owned()));
+        assert_eq!(path("-x"), Ok("-x".to_owned()));
+        assert_eq!(path("nbd:host:10809"), Err("Unknown protocol 'nbd'".to_owned()));
+        assert_eq!(path(":x"), Err("Unknown protocol ''".to_owned()));
+        assert!(path("json:{}").is_err_and(|e| e.contains("json:")));
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_keeps_its_bytes() {
+        let raw = OsStr::from_bytes(b"\xff.img");
+        let name = ImageName::new(raw).expect("a file name");
+        assert_eq!(name.path().as_os_str(), raw);
+        assert_eq!(name.text(), "\u{fffd}.img");
+    }
+
+    #[test]
+    fn stored_names_are_relative_to_the_image() {
+        let overlay = name("sub/ov.img").expect("a file name");
+        assert_eq!(overlay.resolve(b"../base.img"), b"sub/../base.img");
+        assert_eq!(overlay.resolve(b"/base.img"), b"/base.img");
+        assert_eq!(overlay.resolve(b"nbd:x"), b"nbd:x");
+        let here = name("file:ov.img").expect("a file name");
+        assert_eq!(here.resolve(b"base.img"), b"base.img");
+    }
+}

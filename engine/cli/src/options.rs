@@ -1,0 +1,245 @@
+//! `create -o NAME=VALUE,...`: the options of a new image, in `qemu-img`'s two steps.
+//!
+//! Types are looked at before the `Formatting` line is printed, values after it.
+
+use crate::message::printable;
+use crate::size;
+use instar_ops::{Format, Qcow2Options};
+
+/// Options that `qemu-img` knows for qcow2 and `instar` does not support.
+const UNSUPPORTED: [&str; 6] =
+    ["backing_file", "backing_fmt", "data_file", "data_file_raw", "encryption", "encrypt."];
+
+/// Cluster sizes of qcow2 (specification, "Header", `cluster_bits`; 2 MiB is QEMU's limit).
+const CLUSTER_SIZES: std::ops::RangeInclusive<u64> = 512..=2 << 20;
+
+/// The options as given, with the defaults of `qemu-img` 5.1 and later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    format: Format,
+    /// `size`, in bytes.
+    pub size: Option<u64>,
+    compat: Option<String>,
+    cluster_size: u64,
+    extended_l2: bool,
+    preallocation: Option<String>,
+    compression_type: String,
+    lazy_refcounts: bool,
+    refcount_bits: u64,
+}
+
+impl Options {
+    /// Parses the values of all `-o`; of an option given twice the last one counts.
+    ///
+    /// # Errors
+    /// What to say after the file's name.
+    pub fn parse(format: Format, lists: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            format,
+            size: None,
+            compat: None,
+            cluster_size: 65536,
+            extended_l2: false,
+            preallocation: None,
+            compression_type: "zlib".to_owned(),
+            lazy_refcounts: false,
+            refcount_bits: 16,
+        };
+        for list in lists {
+            if list.is_empty() || list.starts_with(',') || list.ends_with(',') {
+                return Err(format!("Invalid option list: {}", printable(list)));
+            }
+            for (name, value) in list.split(',').map(name_and_value) {
+                options.set(name, value)?;
+            }
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let text = || value.to_owned();
+        match (self.format, name) {
+            (_, "size") => self.size = Some(bytes("size", value)?),
+            (_, "preallocation") => self.preallocation = Some(text()),
+            (Format::Qcow2, "compat") => self.compat = Some(text()),
+            (Format::Qcow2, "cluster_size") => self.cluster_size = bytes("cluster_size", value)?,
+            (Format::Qcow2, "extended_l2") => self.extended_l2 = switch(name, value)?,
+            (Format::Qcow2, "compression_type") => self.compression_type = text(),
+            (Format::Qcow2, "lazy_refcounts") => self.lazy_refcounts = switch(name, value)?,
+            (Format::Qcow2, "refcount_bits") => self.refcount_bits = number(name, value)?,
+            (Format::Qcow2, other) if is_unsupported(other) => {
+                return Err(format!("Option '{}' is not supported", printable(other)));
+            }
+            (_, other) => return Err(format!("Invalid parameter '{}'", printable(other))),
+        }
+        Ok(())
+    }
+
+    /// What follows `fmt=` in the `Formatting` line, for an image of `size` bytes.
+    #[must_use]
+    pub fn formatting(&self, size: u64) -> String {
+        let preallocation = self.preallocation.as_ref();
+        let preallocation = preallocation.map(|p| format!(" preallocation={}", printable(p)));
+        let preallocation = preallocation.unwrap_or_default();
+        if self.format == Format::Raw {
+            return format!("raw size={size}{preallocation}");
+        }
+        let on = |flag| if flag { "on" } else { "off" };
+        let mut out = format!(
+            "qcow2 cluster_size={} extended_l2={}{preallocation} compression_type={} size={size}",
+            self.cluster_size,
+            on(self.extended_l2),
+            printable(&self.compression_type),
+        );
+        if let Some(compat) = &self.compat {
+            out.push_str(&format!(" compat={}", printable(compat)));
+        }
+        let lazy = on(self.lazy_refcounts);
+        out.push_str(&format!(" lazy_refcounts={lazy} refcount_bits={}", self.refcount_bits));
+        out
+    }
+
+    /// The options for the operation. Whether they go together is for it to say.
+    ///
+    /// # Errors
+    /// What to say after the file's name: a value that its option does not have.
+    pub fn qcow2(&self) -> Result<Qcow2Options, String> {
+        let unknown = |parameter: &str, value: &str| {
+            let value = printable(value);
+            Err(format!("Parameter '{parameter}' does not accept value '{value}'"))
+        };
+        match self.preallocation.as_deref() {
+            None | Some("off") => {}
+            Some("metadata" | "falloc" | "full") => {
+                return Err("Preallocation is not supported on creation".to_owned());
+            }
+            Some(other) => return unknown("preallocation", other),
+        }
+        let version = match self.compat.as_deref() {
+            None | Some("1.1" | "v3") => 3,
+            Some("0.10" | "v2") => 2,
+            Some(other) => return unknown("version", other),
+        };
+        let zstd = match self.compression_type.as_str() {
+            "zlib" => false,
+            "zstd" => true,
+            other => return unknown("compression-type", other),
+        };
+        Ok(Qcow2Options {
+            version,
+            cluster_bits: cluster_bits(self.cluster_size)?,
+            refcount_bits: refcount_bits(self.refcount_bits)?,
+            lazy_refcounts: self.lazy_refcounts,
+            extended_l2: self.extended_l2,
+            zstd,
+        })
+    }
+}
+
+/// A name alone switches its option on, with `no` before it off.
+fn name_and_value(item: &str) -> (&str, &str) {
+    match (item.split_once('='), item.strip_prefix("no")) {
+        (Some(pair), _) => pair,
+        (None, Some(name)) => (name, "off"),
+        (None, None) => (item, "on"),
+    }
+}
+
+fn is_unsupported(name: &str) -> bool {
+    let matches = |known: &&str| name == *known || known.ends_with('.') && name.starts_with(*known);
+    UNSUPPORTED.iter().any(matches)
+}
+
+fn bytes(parameter: &'static str, value: &str) -> Result<u64, String> {
+    size::parse(parameter, value).map_err(|e| e.to_string())
+}
+
+fn switch(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("Parameter '{name}' expects 'on' or 'off'")),
+    }
+}
+
+fn number(name: &str, value: &str) -> Result<u64, String> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.then(|| value.parse().ok()).flatten();
+    number.ok_or_else(|| format!("Parameter '{name}' expects a number"))
+}
+
+fn cluster_bits(size: u64) -> Result<u32, String> {
+    match CLUSTER_SIZES.contains(&size) && size.is_power_of_two() {
+        true => Ok(size.trailing_zeros()),
+        false => Err("Cluster size must be a power of two between 512 and 2048k".to_owned()),
+    }
+}
+
+fn refcount_bits(bits: u64) -> Result<u32, String> {
+    match u32::try_from(bits) {
+        Ok(bits) if bits <= 64 && bits.is_power_of_two() => Ok(bits),
+        _ => Err("Refcount width must be a power of two and may not exceed 64 bits".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn qcow2(list: &str) -> Result<Qcow2Options, String> {
+        Options::parse(Format::Qcow2, &[list.to_owned()])?.qcow2()
+    }
+
+    #[test]
+    fn values_reach_the_operation() {
+        let expected = Qcow2Options {
+            version: 2,
+            cluster_bits: 12,
+            refcount_bits: 8,
+            lazy_refcounts: true,
+            extended_l2: false,
+            zstd: true,
+        };
+        let list = "compat=0.10,cluster_size=4k,refcount_bits=8,lazy_refcounts,noextended_l2,\
+                    compression_type=zstd,preallocation=off";
+        assert_eq!(qcow2(list), Ok(expected));
+        assert_eq!(qcow2("compat=v3"), Ok(Qcow2Options::default()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let table = [
+            ("foo=1", "Invalid parameter 'foo'"),
+            ("cluster_size=513", "Cluster size must be"),
+            ("cluster_size=4M", "Cluster size must be"),
+            ("cluster_size=x", "Parameter 'cluster_size' expects a non-negative"),
+            ("refcount_bits=3", "Refcount width must be"),
+            ("refcount_bits=0", "Refcount width must be"),
+            ("refcount_bits=x", "Parameter 'refcount_bits' expects a number"),
+            ("lazy_refcounts=maybe", "Parameter 'lazy_refcounts' expects 'on' or 'off'"),
+            ("compat=9", "Parameter 'version' does not accept value '9'"),
+            ("compression_type=lz", "Parameter 'compression-type' does not accept"),
+            ("preallocation=lz", "Parameter 'preallocation' does not accept value"),
+            ("preallocation=full", "Preallocation is not supported"),
+            ("backing_file=x", "Option 'backing_file' is not supported"),
+            ("encrypt.format=luks", "Option 'encrypt.format' is not supported"),
+            (",size=1", "Invalid option list: ,size=1"),
+            ("", "Invalid option list: "),
+        ];
+        for (list, text) in table {
+            let error = qcow2(list).expect_err(list);
+            assert!(error.starts_with(text), "{list}: {error}");
+        }
+        let raw = Options::parse(Format::Raw, &["cluster_size=4k".to_owned()]);
+        assert_eq!(raw, Err("Invalid parameter 'cluster_size'".to_owned()));
+    }
+
+    #[test]
+    fn the_last_value_counts() {
+        let lists = ["size=1M,cluster_size=64k", "cluster_size=4k"].map(str::to_owned);
+        let options = Options::parse(Format::Qcow2, &lists).expect("parses");
+        let text = "qcow2 cluster_size=4096 extended_l2=off compression_type=zlib size=1048576 \
+                    lazy_refcounts=off refcount_bits=16";
+        assert_eq!(options.formatting(1 << 20), text);
+    }
+}

@@ -1,0 +1,118 @@
+//! `instar resize`.
+
+use crate::args::{Output, PreallocationMode, ResizeArgs, SourceArgs};
+use crate::engine;
+use crate::error::CliError;
+use crate::finish::finish;
+use crate::image::{Access, Image};
+use crate::message::{Program, to_stderr, to_stdout};
+use crate::show::{resize_json, stats_text};
+use crate::size::parse_request;
+use instar_ops::{Preallocation, ResizeOutcome, ResizeRequest};
+use instar_vmm::Stats;
+use std::ffi::OsString;
+
+/// Runs the command. The checks come in `qemu-img`'s order: usage, size, image, then the rest.
+///
+/// # Errors
+/// [`CliError`]: nothing was changed, or what the message says.
+pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) -> Result<(), CliError> {
+    let (file, size) = operands(args, decrement)?;
+    refuse_unsupported(&args.source)?;
+    let size = parse_request(&size)?;
+    let image = Image::open(&file, args.source.format.as_deref(), Access::Write)?;
+    warn_of_guess(&image)?;
+    let request = ResizeRequest {
+        format: image.format,
+        size,
+        shrink: args.shrink,
+        preallocation: preallocation(args.preallocation),
+    };
+    let (outcome, stats) = resize(program, &image, args, &request)?;
+    report(args, &image, &outcome, &stats)
+}
+
+fn resize(
+    program: &Program,
+    image: &Image,
+    args: &ResizeArgs,
+    request: &ResizeRequest,
+) -> Result<(ResizeOutcome, Stats), CliError> {
+    let engine = engine::open(args.engine.engine)?;
+    let finished = engine.resize(&image.file, request)?;
+    let outcome = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
+    engine::check_resize(request, image.len, &outcome)?;
+    finish(program, &image.file, &outcome, request.preallocation)?;
+    Ok((outcome, finished.stats))
+}
+
+fn operands(args: &ResizeArgs, decrement: Option<OsString>) -> Result<(OsString, OsString), CliError> {
+    let mut words = args.file.iter().chain(&args.size).chain(&args.extra).cloned();
+    let file = words.next();
+    let size = decrement.or_else(|| words.next());
+    let usage = |text: &str| CliError::Usage { text: text.to_owned() };
+    match (file, size, words.next()) {
+        (Some(file), Some(size), None) => Ok((file, size)),
+        (_, _, Some(_)) => Err(usage("Extra argument(s) in command line")),
+        _ => Err(usage("Expecting image file name and size")),
+    }
+}
+
+/// Refuses the options about images that are more than a file, once for all commands.
+///
+/// # Errors
+/// [`CliError::Refused`] names the option.
+pub fn refuse_unsupported(source: &SourceArgs) -> Result<(), CliError> {
+    let refused = |text: &str| Err(CliError::Refused(text.to_owned()));
+    if source.image_opts && source.format.is_some() {
+        return refused("--image-opts and --format are mutually exclusive");
+    }
+    if source.image_opts {
+        return refused("--image-opts is not supported; give a file name and --format");
+    }
+    if source.object.is_some() {
+        return refused("--object is not supported");
+    }
+    Ok(())
+}
+
+/// Warns as `qemu-img` does that a raw image may only look like one.
+fn warn_of_guess(image: &Image) -> Result<(), CliError> {
+    let name = image.name.given();
+    let open = |reason| CliError::Open { name: name.clone(), reason };
+    if image.format.is_some() || !image.is_raw().map_err(open)? {
+        return Ok(());
+    }
+    to_stderr(&format!(
+        "WARNING: Image format was not specified for '{name}' and probing guessed raw.\n         \
+         Automatically detecting the format is dangerous for raw images, write operations on \
+         block 0 will be restricted.\n         Specify the 'raw' format explicitly to remove the \
+         restrictions."
+    ));
+    Ok(())
+}
+
+const fn preallocation(mode: PreallocationMode) -> Preallocation {
+    match mode {
+        PreallocationMode::Off => Preallocation::Off,
+        PreallocationMode::Metadata => Preallocation::Metadata,
+        PreallocationMode::Falloc => Preallocation::Falloc,
+        PreallocationMode::Full => Preallocation::Full,
+    }
+}
+
+fn report(args: &ResizeArgs, image: &Image, outcome: &ResizeOutcome, stats: &Stats) -> Result<(), CliError> {
+    let (engine, shown) = (args.engine.engine, args.engine.stats);
+    match args.output {
+        Output::Json => {
+            let stats = shown.then_some((engine, stats));
+            return to_stdout(&resize_json(&image.name, outcome, stats));
+        }
+        Output::Human if args.quiet => {}
+        Output::Human => to_stdout("Image resized.\n")?,
+    }
+    if shown {
+        to_stderr(&stats_text(engine, stats));
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What `info` shows of an image: what its metadata says and what the host says.
+
+use crate::name::ImageName;
+use crate::version::QemuVersion;
+use instar_ops::{Bitmap, ImageInfo, InfoItem, Snapshot};
+
+/// Bytes in a sector: the smallest unit of a reported virtual size.
+const SECTOR: u64 = 512;
+
+/// An image and everything that is shown of it.
+#[derive(Debug)]
+pub struct Described<'a> {
+    /// What it is called.
+    pub name: &'a ImageName,
+    /// What its metadata says.
+    pub info: &'a ImageInfo,
+    /// Its snapshots and bitmaps.
+    pub items: &'a [InfoItem],
+    /// Length of its file in bytes.
+    pub file_len: u64,
+    /// Space that its file takes on the host, in bytes.
+    pub disk_size: u64,
+    /// Which version of `qemu-img` to answer like.
+    pub version: QemuVersion,
+}
+
+impl Described<'_> {
+    /// The internal snapshots, in the image's order.
+    pub fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        self.items.iter().filter_map(|item| match item {
+            InfoItem::Snapshot(snapshot) => Some(snapshot),
+            InfoItem::Bitmap(_) => None,
+        })
+    }
+
+    /// The persistent bitmaps, in the image's order.
+    pub fn bitmaps(&self) -> impl Iterator<Item = &Bitmap> {
+        self.items.iter().filter_map(|item| match item {
+            InfoItem::Bitmap(bitmap) => Some(bitmap),
+            InfoItem::Snapshot(_) => None,
+        })
+    }
+
+    /// The dirty flag that this version reports.
+    pub fn dirty(&self) -> bool {
+        self.info.dirty && self.version >= QemuVersion::DIRTY_FLAG
+    }
+
+    /// The size of the node below the format: the file's length in whole sectors.
+    pub fn file_node_size(&self) -> u64 {
+        self.file_len.checked_next_multiple_of(SECTOR).unwrap_or(self.file_len)
+    }
+}
+
+/// A stored name as text: what is not UTF-8 is replaced.
+pub fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// The words for a bitmap's flags.
+pub fn flags(bitmap: &Bitmap) -> Vec<&'static str> {
+    let words = [(bitmap.in_use, "in-use"), (bitmap.auto, "auto")];
+    let set = words.into_iter().filter(|&(set, _)| set);
+    set.map(|(_, word)| word).collect()
+}

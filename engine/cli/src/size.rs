@@ -1,0 +1,267 @@
+//! The size grammar of `qemu-img`: `[+|-]SIZE[bkKMGTPE]`, with its fractions and its rounding.
+//!
+//! A size is decimal digits with an optional fraction and an optional one-letter suffix of either
+//! case (powers of 1024), or a hexadecimal integer without a suffix. There is no octal, no exponent
+//! and no digit grouping. Blanks and one `+` may come before it, nothing after it.
+
+use crate::message::printable;
+use instar_ops::SizeRequest;
+use std::ffi::OsStr;
+
+/// The largest size: an image's size is a signed 64-bit byte count everywhere below.
+pub const MAX_SIZE: u64 = i64::MAX.cast_unsigned();
+
+/// Why a size is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    /// It does not follow the grammar.
+    #[error(
+        "Parameter '{parameter}' expects a non-negative number below 2^64\nOptional suffix k, M, G, \
+         T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively."
+    )]
+    Syntax {
+        /// What was to be set.
+        parameter: &'static str,
+    },
+    /// It is larger than any image can be.
+    #[error("Value '{value}' is out of range for parameter '{parameter}'")]
+    OutOfRange {
+        /// What was to be set.
+        parameter: &'static str,
+        /// The size as given.
+        value: String,
+    },
+}
+
+/// Parses a new size: absolute, or relative with a leading sign.
+///
+/// # Errors
+/// [`SizeError`], in the words of `qemu-img`.
+pub fn parse_request(word: &OsStr) -> Result<SizeRequest, SizeError> {
+    let parameter = "size";
+    let word = word.to_str().ok_or(SizeError::Syntax { parameter })?;
+    if let Some(rest) = word.strip_prefix('+') {
+        return parse(parameter, rest).map(SizeRequest::Grow);
+    }
+    if let Some(rest) = word.strip_prefix('-') {
+        return parse(parameter, rest).map(SizeRequest::Shrink);
+    }
+    parse(parameter, word).map(SizeRequest::Absolute)
+}
+
+/// Parses a size without regard to a leading sign, in bytes, for the named parameter.
+///
+/// # Errors
+/// [`SizeError`]; sizes above [`MAX_SIZE`] are out of range.
+pub fn parse(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
+    let blank = |c: char| c.is_ascii_whitespace() || c == '\u{b}';
+    let body = text.trim_start_matches(blank);
+    let body = body.strip_prefix('+').unwrap_or(body);
+    let value = match body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
+        Some(hex) => hexadecimal(hex),
+        None => decimal(body),
+    };
+    match value {
+        Some(Some(bytes)) if bytes <= MAX_SIZE => Ok(bytes),
+        Some(_) => Err(SizeError::OutOfRange { parameter, value: printable(text) }),
+        None => Err(SizeError::Syntax { parameter }),
+    }
+}
+
+/// The outer option is syntax, the inner one is overflow.
+type Parsed = Option<Option<u64>>;
+
+fn hexadecimal(digits: &str) -> Parsed {
+    let fine = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    fine.then(|| u64::from_str_radix(digits, 16).ok())
+}
+
+fn decimal(body: &str) -> Parsed {
+    let (integer, rest) = split_digits(body);
+    let (fraction, suffix) = match rest.strip_prefix('.') {
+        Some(after) => split_digits(after),
+        None => ("", rest),
+    };
+    if integer.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let unit = unit(suffix)?;
+    let extra = fraction_bytes(fraction, unit)?;
+    let whole = match integer {
+        "" => Some(0),
+        digits => digits.parse::<u64>().ok(),
+    };
+    Some(whole.and_then(|w| w.checked_mul(unit)?.checked_add(extra)))
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    text.split_at(end)
+}
+
+/// Bytes that a suffix stands for.
+fn unit(suffix: &str) -> Option<u64> {
+    let power = match suffix {
+        "" | "b" | "B" => 0,
+        "k" | "K" => 1,
+        "m" | "M" => 2,
+        "g" | "G" => 3,
+        "t" | "T" => 4,
+        "p" | "P" => 5,
+        "e" | "E" => 6,
+        _ => return None,
+    };
+    Some(1 << (10 * power))
+}
+
+/// What the digits after the point add, rounded half up to a byte; `None` for a part of a byte.
+///
+/// The arithmetic is that of a double because `qemu-img`'s is: `0.1E` is 115292150460684704 bytes.
+fn fraction_bytes(digits: &str, unit: u64) -> Option<u64> {
+    if digits.bytes().all(|b| b == b'0') {
+        return Some(0);
+    }
+    if unit == 1 {
+        return None;
+    }
+    let fraction: f64 = format!("0.{digits}").parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "0 <= fraction <= 1 and the unit is a power of two up to 2^60"
+    )]
+    Some((fraction * unit as f64 + 0.5) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    const SYNTAX: SizeError = SizeError::Syntax { parameter: "size" };
+
+    fn too_large(text: &str) -> SizeError {
+        SizeError::OutOfRange { parameter: "size", value: text.to_owned() }
+    }
+
+    #[test]
+    fn accepts_what_qemu_img_accepts() {
+        let table: &[(&str, u64)] = &[
+            ("0", 0),
+            ("1048576", MIB),
+            ("1b", 1),
+            ("1B", 1),
+            ("3k", 3 * KIB),
+            ("3K", 3 * KIB),
+            ("2M", 2 * MIB),
+            ("2m", 2 * MIB),
+            ("2.M", 2 * MIB),
+            ("1.5G", 3 << 29),
+            ("1T", 1 << 40),
+            ("1P", 1 << 50),
+            ("1e", 1 << 60),
+            ("1.0", 1),
+            ("1.", 1),
+            ("1.0b", 1),
+            (".5k", 512),
+            (".0", 0),
+            ("010M", 10 * MIB),
+            ("0x200000", 2 * MIB),
+            ("0X10", 16),
+            ("0x2b", 43),
+            ("0x1e", 30),
+            (" 2M", 2 * MIB),
+            ("+2M", 2 * MIB),
+            ("0.7k", 717),
+            ("0.3k", 307),
+            ("1.9999k", 2048),
+            ("1.0009k", 1025),
+            ("0.00048828125k", 1),
+            ("0.0004k", 0),
+            ("0.99999999999999999999k", 1024),
+            ("0.1E", 115_292_150_460_684_704),
+            ("0.3E", 345_876_451_382_054_080),
+            ("1.3P", 1_463_669_878_895_411),
+            ("9223372036854775807", MAX_SIZE),
+            ("0x7fffffffffffffff", MAX_SIZE),
+        ];
+        for &(text, bytes) in table {
+            assert_eq!(parse("size", text), Ok(bytes), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_what_is_no_size() {
+        let table = [
+            "",
+            ".",
+            ".k",
+            "+",
+            "2MB",
+            "2MiB",
+            "1 M",
+            "2M ",
+            "1G5",
+            "1_000",
+            "1,5G",
+            "1e3",
+            "1.5",
+            "0.3",
+            "1.5b",
+            "1..5k",
+            "1.5.k",
+            "1kk",
+            "0x",
+            "0x2M",
+            "0x1p3",
+            "0x1.8k",
+            "-1",
+            "+-1",
+            "++1",
+            "k",
+            "M",
+            "abc",
+            "inf",
+            "nan",
+            "1\u{ff15}",
+            "\u{0}",
+        ];
+        for text in table {
+            assert_eq!(parse("size", text), Err(SYNTAX), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_what_no_image_can_be() {
+        let table = [
+            "8E",
+            "16E",
+            "7.9999999999999999999E",
+            "9223372036854775808",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999999999",
+            "0xffffffffffffffff",
+            "0x10000000000000000",
+            "8388608T",
+        ];
+        for text in table {
+            assert_eq!(parse("size", text), Err(too_large(text)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn one_sign_makes_a_size_relative() {
+        let request = |s: &str| parse_request(OsStr::new(s));
+        assert_eq!(request("5k"), Ok(SizeRequest::Absolute(5120)));
+        assert_eq!(request("+5k"), Ok(SizeRequest::Grow(5120)));
+        assert_eq!(request("-5k"), Ok(SizeRequest::Shrink(5120)));
+        assert_eq!(request("++5k"), Ok(SizeRequest::Grow(5120)));
+        assert_eq!(request("+ 5k"), Ok(SizeRequest::Grow(5120)));
+        assert_eq!(request("-+5k"), Ok(SizeRequest::Shrink(5120)));
+        assert_eq!(request("--5k"), Err(SYNTAX));
+        assert_eq!(request("+16E"), Err(too_large("16E")));
+    }
+}

@@ -1,0 +1,2 @@
+//! Side by side with the installed `qemu-img`.
+fn main() {}
