@@ -48,7 +48,7 @@ pub enum BuildError {
         source: io::Error,
     },
     /// A tool failed or hung.
-    #[error("{command}: {:?}: {}", output.ending, last_line(output))]
+    #[error("{command}: {:?}: {}", output.ending, first_line(output))]
     Tool {
         /// The command line.
         command: String,
@@ -91,7 +91,7 @@ pub fn build(fixture: &Fixture, dir: &Path, tools: &Tools) -> Result<PathBuf, Bu
     Ok(path)
 }
 
-fn last_line(output: &Output) -> String {
+fn first_line(output: &Output) -> String {
     let text = output.stderr_text() + &output.stdout_text();
-    text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message").to_owned()
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message").to_owned()
 }

@@ -9,9 +9,9 @@ use crate::{Fixture, expected_extents};
 /// Makes the image.
 pub fn make(fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
     let file = ImageFile::create(path)?;
+    file.set_len(fixture.size)?;
     for extent in expected_extents(fixture) {
         file.fill(extent.offset, extent.len, extent.byte)?;
     }
-    // Last, because content in the rest of the last sector lies outside the file.
-    file.set_len(fixture.size)
+    Ok(())
 }

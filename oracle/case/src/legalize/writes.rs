@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::bounds::{DATA_BUDGET, MAX_WRITES, ZERO_CLUSTERS};
-use crate::{Fixture, FormatOptions, Qcow2, Write, WriteKind, virtual_size};
+use crate::{Fixture, FormatOptions, Qcow2, Write, WriteKind};
 
 /// Makes the writes of a fixture ones that qemu-io carries out.
 pub fn legalize(fixture: &mut Fixture) {
-    let mut gate = Gate::new(&fixture.format, virtual_size(&fixture.format, fixture.size));
+    let mut gate = Gate::new(&fixture.format, fixture.size);
     let mut writes = std::mem::take(&mut fixture.writes);
     writes.truncate(MAX_WRITES);
     writes.retain_mut(|write| gate.admit(write));
@@ -31,11 +31,23 @@ struct Gate<'a> {
     budget: u64,
     /// Clusters that were written: qemu does not compress over those.
     touched: Vec<Range<u64>>,
+    /// Clusters that hold compressed data, as long as none of them is given up.
+    compressed: Vec<Range<u64>>,
+    /// Whether a compressed cluster was overwritten. qemu 10.0 then packs the next one of the same session where the freed
+    /// one was, even if something else lies there by now, and reports a corruption.
+    given_up: bool,
 }
 
 impl<'a> Gate<'a> {
     fn new(format: &'a FormatOptions, size: u64) -> Self {
-        Self { options: format.qcow2(), size, budget: DATA_BUDGET, touched: Vec::new() }
+        Self {
+            options: format.qcow2(),
+            size,
+            budget: DATA_BUDGET,
+            touched: Vec::new(),
+            compressed: Vec::new(),
+            given_up: false,
+        }
     }
 
     /// Brings a write into range; false if nothing of it is left.
@@ -51,12 +63,21 @@ impl<'a> Gate<'a> {
         if self.fills(write.kind) {
             self.budget -= write.len;
         }
-        self.touched.push(self.clusters(write));
+        self.note(write);
         true
     }
 
+    fn note(&mut self, write: &Write) {
+        let range = self.clusters(write);
+        self.given_up |= self.compressed.iter().any(|used| overlap(used, &range));
+        if write.kind == WriteKind::Compressed {
+            self.compressed.push(range.clone());
+        }
+        self.touched.push(range);
+    }
+
     fn settle_kind(&self, write: &mut Write) {
-        let plain = self.options.is_none_or(|options| options.preallocated);
+        let plain = self.given_up || self.options.is_none_or(|options| options.preallocated);
         write.kind = match write.kind {
             WriteKind::Compressed if plain => WriteKind::Data,
             // Whether a discarded range of a raw file reads as zeros is up to the file system.
@@ -76,7 +97,7 @@ impl<'a> Gate<'a> {
         let len = write.len.next_multiple_of(cluster).min(room / cluster * cluster);
         let fitted = Write { offset, len, ..write.clone() };
         let range = self.clusters(&fitted);
-        let free = !self.touched.iter().any(|used| used.start < range.end && range.start < used.end);
+        let free = !self.touched.iter().any(|used| overlap(used, &range));
         if len == 0 || !free {
             return false;
         }
@@ -115,4 +136,8 @@ impl<'a> Gate<'a> {
     fn cluster(&self) -> u64 {
         self.options.map_or(4096, Qcow2::cluster_size)
     }
+}
+
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
 }
