@@ -1,0 +1,190 @@
+//! The operation's side of the call table.
+
+use crate::sectors::{SectorDisk, SectorError, Sectors};
+use crate::text::Text;
+use core::fmt::Display;
+use core::slice;
+use instar_abi::config::Config;
+use instar_abi::layout::{self, Area};
+use instar_abi::message::{GuestMessage, GuestMessage_::Payload};
+use instar_abi::micropb::{MessageEncode, PbEncoder};
+use instar_abi::table::{CallTable, Send};
+use instar_abi::{MESSAGE_LEN, micropb::PbWrite};
+
+/// What an operation has: its request, its image, its memory and its host. There is one.
+#[derive(Debug)]
+pub struct Guest {
+    table: &'static CallTable,
+}
+
+/// `area`, to be read and written.
+///
+/// # Safety
+/// `area` is mapped so in the guest, and nothing else refers to it.
+unsafe fn memory(area: Area) -> &'static mut [u8] {
+    let len = usize::try_from(area.len).unwrap_or(0);
+    // SAFETY: the caller vouches for the range; any byte is a u8.
+    unsafe { slice::from_raw_parts_mut(core::ptr::with_exposed_provenance_mut(address(area)), len) }
+}
+
+/// Where `area` begins.
+fn address(area: Area) -> usize {
+    usize::try_from(area.base).unwrap_or(0)
+}
+
+impl Guest {
+    /// The guest that this code runs in.
+    ///
+    /// # Safety
+    /// To be called once, by an operation's entry point, after core has filled the call table.
+    ///
+    /// # Panics
+    /// If the call table is not of a version that this code knows.
+    #[must_use]
+    pub unsafe fn enter() -> Self {
+        // SAFETY: core has filled the table, and nothing changes it.
+        let table = unsafe { Self::table() };
+        assert!(table.is_usable(), "call table of another version");
+        Self { table }
+    }
+
+    /// # Safety
+    /// As [`Self::enter`].
+    unsafe fn table() -> &'static CallTable {
+        let table = core::ptr::with_exposed_provenance::<CallTable>(address(layout::CALL_TABLE));
+        // SAFETY: the page is mapped and aligned; the caller vouches for its content.
+        unsafe { &*table }
+    }
+
+    /// What the host asks for.
+    ///
+    /// # Panics
+    /// If the configuration is not that of a `T`, or means nothing.
+    #[must_use]
+    pub fn request<C: Config, T>(&self, parse: impl Fn(&C) -> Option<T>) -> T {
+        let at = core::ptr::with_exposed_provenance(address(layout::CONFIG));
+        // SAFETY: the page is mapped for reading, and nothing changes it.
+        let page: &[u8] = unsafe { slice::from_raw_parts(at, layout::CONFIG.len as usize) };
+        let request = C::parse(page).as_ref().and_then(parse);
+        request.expect("the configuration is not one of this operation")
+    }
+
+    /// The image and the working memory, of which there is one each.
+    #[must_use]
+    pub fn into_parts(self) -> (Host, SectorDisk<'static, Device>, &'static mut [u8]) {
+        let Self { table } = self;
+        // SAFETY: both areas are mapped, and a guest has only one `self` to take them from.
+        let (buffer, scratch) = unsafe { (memory(layout::SECTORS), memory(layout::SCRATCH)) };
+        (Host { table }, SectorDisk::new(Device { table }, buffer), scratch)
+    }
+
+    /// Tells the host and ends the job.
+    pub fn panic(why: impl Display) -> ! {
+        let text = Text::of(why);
+        // SAFETY: a panic comes after the entry point.
+        let table = unsafe { Self::table() };
+        // SAFETY: the text is readable for its length.
+        unsafe { (table.panic)(text.as_bytes().as_ptr(), text.as_bytes().len()) }
+    }
+}
+
+/// Who an operation reports to.
+#[derive(Debug, Clone, Copy)]
+pub struct Host {
+    table: &'static CallTable,
+}
+
+/// A message being encoded.
+struct Encoded {
+    bytes: [u8; MESSAGE_LEN],
+    len: usize,
+}
+
+impl PbWrite for Encoded {
+    type Error = ();
+
+    fn pb_write(&mut self, data: &[u8]) -> Result<(), ()> {
+        let end = self.len.checked_add(data.len()).ok_or(())?;
+        self.bytes.get_mut(self.len..end).ok_or(())?.copy_from_slice(data);
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl Host {
+    /// Hands over a snapshot, a bitmap or a finding.
+    pub fn send_item(&self, payload: Payload) {
+        self.send(self.table.send_item, payload);
+    }
+
+    /// Hands over the result, which is the last message. It knows its own way from its kind.
+    pub fn send_result(&self, payload: Payload) {
+        let send = match payload {
+            Payload::InfoResult(_) => self.table.send_info_result,
+            Payload::CheckResult(_) => self.table.send_check_result,
+            Payload::ResizeResult(_) => self.table.send_resize_result,
+            Payload::CreateResult(_) => self.table.send_create_result,
+            _ => self.table.send_item,
+        };
+        self.send(send, payload);
+    }
+
+    fn send(&self, send: Send, payload: Payload) {
+        let mut encoder = PbEncoder::new(Encoded { bytes: [0; MESSAGE_LEN], len: 0 });
+        let message = GuestMessage { payload: Some(payload) };
+        message.encode(&mut encoder).expect("every message fits: MESSAGE_LEN is their maximum");
+        let encoded = encoder.into_writer();
+        self.send_bytes(send, encoded.bytes.get(..encoded.len).unwrap_or_default());
+    }
+
+    /// Hands over bytes that claim to be a result of a resize.
+    pub fn send_raw(&self, bytes: &[u8]) {
+        self.send_bytes(self.table.send_resize_result, bytes);
+    }
+
+    fn send_bytes(&self, send: Send, bytes: &[u8]) {
+        // SAFETY: the bytes are readable for their length.
+        unsafe { send(bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// Writes a line to the host's log.
+    pub fn debug(&self, what: impl Display) {
+        self.send_bytes(self.table.debug, Text::of(what).as_bytes());
+    }
+}
+
+/// The block device behind the call table.
+#[derive(Debug)]
+pub struct Device {
+    table: &'static CallTable,
+}
+
+/// What a function of the call table returned.
+const fn done(status: u32) -> Result<(), SectorError> {
+    if status == 0 { Ok(()) } else { Err(SectorError) }
+}
+
+impl Sectors for Device {
+    fn image_len(&self) -> u64 {
+        self.table.image_len
+    }
+
+    fn read(&mut self, sector: u64, buffer: &mut [u8]) -> Result<(), SectorError> {
+        let (at, len) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the buffer is writable for its length.
+        done(unsafe { (self.table.read_output_sector)(sector, at, len) })
+    }
+
+    fn write(&mut self, sector: u64, data: &[u8]) -> Result<(), SectorError> {
+        // SAFETY: the data is readable for its length.
+        done(unsafe { (self.table.write_output_sector)(sector, data.as_ptr(), data.len()) })
+    }
+
+    fn zero(&mut self, sector: u64, count: u64, unmap: bool) -> Result<(), SectorError> {
+        done((self.table.zero_output_sector)(sector, count, u32::from(unmap)))
+    }
+
+    fn flush(&mut self) -> Result<(), SectorError> {
+        done((self.table.flush_output)())
+    }
+}

@@ -1,2 +1,0 @@
-//! Guest.
-fn main() {}
