@@ -7,8 +7,11 @@ mod create;
 pub mod disk;
 mod error;
 mod info;
+mod open;
 mod report;
 mod resize;
+#[cfg(test)]
+mod testing;
 mod types;
 pub mod wire;
 
