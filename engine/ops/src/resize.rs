@@ -1,15 +1,78 @@
 //! Resizing.
 
-use crate::*;
+use crate::open::{Opened, open};
+use crate::{Disk, Format, OpError, ResizeOutcome, ResizeRequest};
+use instar_formats::io::{IoError, ReadAt};
+use instar_formats::qcow2::Header;
+use instar_planner::{Patch, Request, Target, qcow2, raw};
 
 /// Resizes the image on `disk`. Every refusal is decided before the first write.
 ///
 /// # Errors
 /// [`OpError`]: the image is not what it should be, the request cannot be met, or the device failed.
 pub fn resize<D: Disk>(
-    _disk: &mut D,
-    _request: &ResizeRequest,
-    _scratch: &mut [u8],
+    disk: &mut D,
+    request: &ResizeRequest,
+    scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
-    Err(ResizeError::NewSizeNotPositive.into())
+    let wanted = Request { size: request.size, shrink: request.shrink, preallocation: request.preallocation };
+    match open(disk, request.format)? {
+        Opened::Raw => resize_raw(disk, &wanted),
+        Opened::Qcow2(header) => resize_qcow2(disk, &header, &wanted, scratch),
+    }
+}
+
+fn resize_raw<D: Disk>(disk: &mut D, request: &Request) -> Result<ResizeOutcome, OpError> {
+    let plan = raw::plan_resize(disk.len(), request)?;
+    Ok(ResizeOutcome {
+        format: Format::Raw,
+        action: plan.action,
+        old_virtual_size: plan.old_virtual_size,
+        new_virtual_size: plan.new_virtual_size,
+        file_size_before: disk.len(),
+        file_size_after: plan.file_size_after,
+        preallocate: plan.preallocate,
+    })
+}
+
+fn resize_qcow2<D: Disk>(
+    disk: &mut D,
+    header: &Header,
+    request: &Request,
+    scratch: &mut [u8],
+) -> Result<ResizeOutcome, OpError> {
+    let plan = qcow2::plan_resize(disk, header, request, scratch)?;
+    let file_size_after = plan.run(&mut OnDisk(disk), scratch)?;
+    Ok(ResizeOutcome {
+        format: Format::Qcow2,
+        action: plan.action,
+        old_virtual_size: plan.old_virtual_size,
+        new_virtual_size: plan.new_virtual_size,
+        file_size_before: disk.len(),
+        file_size_after,
+        preallocate: None,
+    })
+}
+
+/// A disk that a plan runs on.
+pub(crate) struct OnDisk<'d, D>(pub &'d mut D);
+
+impl<D: Disk> ReadAt for OnDisk<'_, D> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        self.0.read_at(offset, buf)
+    }
+}
+
+impl<D: Disk> Target for OnDisk<'_, D> {
+    fn apply(&mut self, patch: Patch<'_>) -> Result<(), IoError> {
+        match patch {
+            Patch::Write { offset, data } => self.0.write_at(offset, data),
+            Patch::ZeroFill { offset, len, unmap } => self.0.zero_at(offset, len, unmap),
+            Patch::Barrier => self.0.flush(),
+        }
+    }
 }

@@ -27,6 +27,8 @@ numbered_errors! {
         /// As above.
         209 Snapshots => "resizing qcow2 images with internal snapshots is not supported",
         /// As above.
+        217 SnapshotsV2 => "Can't resize a v2 image which has snapshots",
+        /// As above.
         210 Bitmaps => "resizing qcow2 images with persistent bitmaps is not supported",
         /// As above.
         211 DataFile => "resizing qcow2 images with an external data file is not supported",

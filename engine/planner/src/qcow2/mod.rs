@@ -1,1 +1,132 @@
-//! Planners for qcow2.
+//! qcow2: what a resize changes, and why a crash at any moment leaves a good image.
+//!
+//! The header's size, L1 and refcount-table fields lie in the first 512-byte sector, which a disk
+//! writes whole or not at all. That sector is the commit word; one write changes every field that
+//! changes ([`commit`]).
+//!
+//! **Grow** ([`grow`]), between barriers:
+//! 1. new refcount blocks, the new L1 table, a new refcount table, and a refcount of one for each of
+//!    their clusters: until something names them they are leaks;
+//! 2. entries of the old refcount table, if it stays: they name blocks that are complete;
+//! 3. the header sector;
+//! 4. the refcounts of the old tables go down: until then they are leaks.
+//!
+//! **Shrink** ([`shrink`]):
+//! 1. the header sector: the disk has its new size, and what lies beyond is out of reach;
+//! 2. for each batch of tables: first the entries that name them are cleared, then, behind a barrier,
+//!    the refcounts of what they named go down and the space is given back: in between it is leaked;
+//! 3. refcount blocks that became empty leave the refcount table, then lose their own refcount;
+//! 4. the file is cut after its last cluster in use.
+//!
+//! A shrink that a crash cut short leaves clusters beyond the end of the disk allocated. The next
+//! resize of any kind finds and releases them before it does anything else, so that a new area
+//! reads as zeros whatever happened before.
+
+mod alloc;
+mod batch;
+pub mod commit;
+pub mod create;
+mod gate;
+pub mod grow;
+mod leftover;
+mod refcounts;
+mod scratch;
+pub mod shrink;
+mod table;
+
+use crate::{PlanError, Preallocation, Request, ResizeAction, ResizeError, Target};
+use grow::GrowPlan;
+use instar_formats::io::ReadAt;
+use instar_formats::qcow2::Header;
+use instar_formats::qcow2::header::SECTOR;
+use leftover::Leftover;
+use scratch::Scratch;
+
+/// A resize whose every refusal is decided. Sizes in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct ResizePlan {
+    /// Larger, smaller or the same.
+    pub action: ResizeAction,
+    /// Virtual size before.
+    pub old_virtual_size: u64,
+    /// Virtual size after.
+    pub new_virtual_size: u64,
+    header: Header,
+    file_len: u64,
+    grow: Option<GrowPlan>,
+    leftover: Leftover,
+}
+
+/// Plans the resize of the image whose header is `header`. Nothing is written.
+///
+/// # Errors
+/// [`PlanError`]: the request was refused, the image makes no sense, or the device failed.
+pub fn plan_resize<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    request: &Request,
+    scratch: &mut [u8],
+) -> Result<ResizePlan, PlanError> {
+    gate::before_request(header)?;
+    let old = header.virtual_size();
+    let new = request.resolve(old)?;
+    if new & (SECTOR - 1) != 0 {
+        return Err(ResizeError::NotMultipleOf512.into());
+    }
+    gate::features(image, header)?;
+    if request.preallocation != Preallocation::Off {
+        return Err(ResizeError::Qcow2Preallocation.into());
+    }
+    plan(image, header, new, scratch)
+}
+
+fn plan<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    new: u64,
+    scratch: &mut [u8],
+) -> Result<ResizePlan, PlanError> {
+    let mut scratch = Scratch::split(scratch)?;
+    let (old, file_len) = (header.virtual_size(), image.len());
+    header.check_against_file(file_len)?;
+    let action = ResizeAction::between(old, new);
+    let grow = match action {
+        ResizeAction::Grow => Some(grow::plan(image, header, new, &mut scratch)?),
+        ResizeAction::Shrink | ResizeAction::NoOp => None,
+    };
+    let leftover = leftover::find(image, header, old.min(new), &mut scratch)?;
+    Ok(ResizePlan {
+        action,
+        old_virtual_size: old,
+        new_virtual_size: new,
+        header: *header,
+        file_len,
+        grow,
+        leftover,
+    })
+}
+
+impl ResizePlan {
+    /// Carries the plan out and returns the length in bytes that the file must be given in the end.
+    ///
+    /// # Errors
+    /// [`PlanError::Io`] if the device failed: the image is good at its old or its new size.
+    pub fn run<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<u64, PlanError> {
+        let mut scratch = Scratch::split(scratch)?;
+        if self.action == ResizeAction::Shrink || self.size_field_differs() {
+            commit::size(image, &self.header, self.new_virtual_size)?;
+        }
+        shrink::release(image, &self.header, &self.leftover, &mut scratch)?;
+        match &self.grow {
+            Some(grow) => grow.run(image, &self.header, self.file_len, &mut scratch),
+            None if self.action == ResizeAction::NoOp && !self.leftover.has_clusters() => Ok(self.file_len),
+            None => shrink::give_back(image, &self.header, self.file_len, &self.leftover, &mut scratch),
+        }
+    }
+
+    /// A field between two sectors reads as the lower one, and is set right even where the disk
+    /// keeps its size.
+    const fn size_field_differs(&self) -> bool {
+        matches!(self.action, ResizeAction::NoOp) && self.header.size_field != self.new_virtual_size
+    }
+}

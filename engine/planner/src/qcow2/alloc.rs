@@ -1,0 +1,140 @@
+//! Free space: where a new table can go, and where the file's last cluster in use is.
+
+use super::refcounts::{Blocks, Run, covered_by, table_of};
+use super::scratch::Scratch;
+use super::table::{Table, TableWindow};
+use crate::PlanError;
+use instar_formats::ImageError;
+use instar_formats::bytes::is_zero;
+use instar_formats::io::ReadAt;
+use instar_formats::qcow2::{Geometry, Header, TableEntry, refcount};
+
+/// The lowest run of `need` free clusters, by their refcounts. Beyond the last block all are free.
+pub fn first_fit<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    need: u64,
+    scratch: &mut Scratch<'_>,
+) -> Result<Run, PlanError> {
+    let g = header.geometry;
+    let mut window = TableWindow::new(table_of(header), scratch.table);
+    let mut blocks = Blocks { header, window: &mut window, buf: scratch.block };
+    let mut run = Run { first: 0, count: 0 };
+    for entry in 0..header.refcount_table_entries() {
+        let covered = covered_by(g, entry);
+        match blocks.load(image, entry)? {
+            None => run.count = run.count.saturating_add(covered.count),
+            Some((_, block)) => extend(&mut run, block, g, covered, need),
+        }
+        if run.count >= need {
+            break;
+        }
+    }
+    Ok(Run { first: run.first, count: need })
+}
+
+/// Extends `run` over the free clusters of `block`, starting anew behind each one in use, until it
+/// is long enough.
+fn extend(run: &mut Run, block: &[u8], g: Geometry, covered: Run, need: u64) {
+    if is_zero(block) {
+        run.count = run.count.saturating_add(covered.count);
+        return;
+    }
+    for i in 0..covered.count {
+        if refcount::get(block, g.refcount_order(), i) == 0 {
+            run.count = run.count.saturating_add(1);
+        } else {
+            *run = Run { first: covered.first.saturating_add(i).saturating_add(1), count: 0 };
+        }
+        if run.count >= need {
+            return;
+        }
+    }
+}
+
+/// The index after the last cluster whose refcount is not zero.
+pub fn end_of_used<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    scratch: &mut Scratch<'_>,
+) -> Result<u64, PlanError> {
+    let g = header.geometry;
+    let mut window = TableWindow::new(table_of(header), scratch.table);
+    let mut blocks = Blocks { header, window: &mut window, buf: scratch.block };
+    for entry in (0..header.refcount_table_entries()).rev() {
+        if let Some((_, block)) = blocks.load(image, entry)? {
+            let covered = covered_by(g, entry);
+            let last = (0..covered.count).rev().find(|i| refcount::get(block, g.refcount_order(), *i) != 0);
+            if let Some(last) = last {
+                return Ok(covered.first.saturating_add(last).saturating_add(1));
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// How many of the refcount table entries `first..end` name no block.
+pub fn missing<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    window: &mut TableWindow<'_>,
+    first: u64,
+    end: u64,
+) -> Result<u64, PlanError> {
+    let inside = end.min(header.refcount_table_entries());
+    let mut count = end.saturating_sub(inside.max(first));
+    for entry in first..inside {
+        if super::refcounts::block_at(window.get(image, entry)?, entry, header, image.len())?.is_none() {
+            count = count.saturating_add(1);
+        }
+    }
+    Ok(count)
+}
+
+/// Refuses if any cluster of `runs`, free by its refcount, is one that the header, the L1 table, the
+/// refcount table, a refcount block or an L2 table lies in: writing there would destroy the image.
+pub fn refuse_in_use<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    runs: &[Run],
+    scratch: &mut Scratch<'_>,
+) -> Result<(), PlanError> {
+    let g = header.geometry;
+    let l1 = Table { offset: header.l1_offset, entries: header.l1_entries };
+    let fixed = [
+        Run { first: 0, count: 1 },
+        Run { first: g.cluster(header.l1_offset), count: g.clusters(header.l1_bytes()) },
+        Run { first: g.cluster(header.refcount_table_offset), count: header.refcount_table_clusters },
+    ];
+    for used in fixed {
+        refuse_overlap(runs, used)?;
+    }
+    let l1_entry = |value| TableEntry::l1(value, g);
+    refuse_named(image, g, TableWindow::new(l1, scratch.l1), runs, l1_entry)?;
+    let block_entry = |value| TableEntry::refcount(value, g);
+    refuse_named(image, g, TableWindow::new(table_of(header), scratch.table), runs, block_entry)
+}
+
+fn refuse_named<R: ReadAt>(
+    image: &mut R,
+    g: Geometry,
+    mut window: TableWindow<'_>,
+    runs: &[Run],
+    decode: impl Fn(u64) -> TableEntry,
+) -> Result<(), PlanError> {
+    let mut next = 0;
+    while let Some((entry, value)) = window.next_used(image, next)? {
+        if let TableEntry::At(offset) = decode(value) {
+            refuse_overlap(runs, Run { first: g.cluster(offset), count: 1 })?;
+        }
+        next = entry.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn refuse_overlap(runs: &[Run], used: Run) -> Result<(), PlanError> {
+    match runs.iter().map(|run| run.intersect(used)).find(|both| both.count > 0) {
+        Some(both) => Err(ImageError::RefcountTooSmall { cluster: both.first, refcount: 0 }.into()),
+        None => Ok(()),
+    }
+}

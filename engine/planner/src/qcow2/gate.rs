@@ -1,0 +1,45 @@
+//! What a resize refuses before it looks any further.
+
+use crate::{PlanError, ResizeError};
+use instar_formats::ImageError;
+use instar_formats::io::ReadAt;
+use instar_formats::qcow2::extension::{BITMAPS, CRYPTO};
+use instar_formats::qcow2::header::Incompatible;
+use instar_formats::qcow2::{Extensions, Header};
+
+/// Refusals that come before the request is looked at: `qemu-img` decides them on opening.
+pub fn before_request(header: &Header) -> Result<(), PlanError> {
+    if header.has(Incompatible::CORRUPT) {
+        return Err(ImageError::Corrupt.into());
+    }
+    if header.has(Incompatible::DIRTY) {
+        return Err(ResizeError::Dirty.into());
+    }
+    if header.crypt_method != 0 {
+        return Err(ResizeError::Encrypted.into());
+    }
+    Ok(())
+}
+
+/// Refusals of features whose metadata a resize would have to change.
+pub fn features<R: ReadAt>(image: &mut R, header: &Header) -> Result<(), PlanError> {
+    if header.snapshots > 0 {
+        let v2 = header.version < 3;
+        return Err(if v2 { ResizeError::SnapshotsV2 } else { ResizeError::Snapshots }.into());
+    }
+    if header.backing_offset != 0 && header.backing_len > 0 {
+        return Err(ResizeError::Backing.into());
+    }
+    if header.has(Incompatible::DATA_FILE) {
+        return Err(ResizeError::DataFile.into());
+    }
+    let mut extensions = Extensions::new(header);
+    while let Some(extension) = extensions.next(image)? {
+        match extension.kind {
+            BITMAPS => return Err(ResizeError::Bitmaps.into()),
+            CRYPTO => return Err(ResizeError::Encrypted.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}

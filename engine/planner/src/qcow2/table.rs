@@ -1,0 +1,80 @@
+//! Tables of 8-byte entries (L1, refcount table), read through a window.
+
+use instar_formats::bytes::{be64, index};
+use instar_formats::io::{IoError, ReadAt};
+
+/// Where a table lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// Byte offset in the file.
+    pub offset: u64,
+    /// Number of entries.
+    pub entries: u64,
+}
+
+impl Table {
+    /// The byte offset of entry `index`.
+    pub const fn at(&self, index: u64) -> u64 {
+        self.offset.saturating_add(index.saturating_mul(8))
+    }
+}
+
+/// A window on a table, so that reading entries in any near order costs one request a window.
+pub struct TableWindow<'s> {
+    table: Table,
+    buf: &'s mut [u8],
+    first: u64,
+    held: u64,
+}
+
+impl<'s> TableWindow<'s> {
+    /// A window on `table` that holds as much as `buf` does.
+    pub const fn new(table: Table, buf: &'s mut [u8]) -> Self {
+        Self { table, buf, first: 0, held: 0 }
+    }
+
+    /// Entry `index`; beyond the table there are only empty ones.
+    pub fn get<R: ReadAt + ?Sized>(&mut self, image: &mut R, entry: u64) -> Result<u64, IoError> {
+        if entry >= self.table.entries {
+            return Ok(0);
+        }
+        if entry < self.first || entry >= self.first.saturating_add(self.held) {
+            self.load(image, entry)?;
+        }
+        Ok(be64(self.buf, index(entry.saturating_sub(self.first).saturating_mul(8))))
+    }
+
+    /// Forgets what was read: the table has changed.
+    pub const fn forget(&mut self) {
+        self.held = 0;
+    }
+
+    /// The first entry from `from` on that is not empty.
+    pub fn next_used<R: ReadAt + ?Sized>(
+        &mut self,
+        image: &mut R,
+        from: u64,
+    ) -> Result<Option<(u64, u64)>, IoError> {
+        let mut entry = from;
+        while entry < self.table.entries {
+            let value = self.get(image, entry)?;
+            if value != 0 {
+                return Ok(Some((entry, value)));
+            }
+            entry = entry.saturating_add(1);
+        }
+        Ok(None)
+    }
+
+    /// Loads the aligned window that holds `entry`, so that walking down is as cheap as walking up.
+    fn load<R: ReadAt + ?Sized>(&mut self, image: &mut R, entry: u64) -> Result<(), IoError> {
+        let room = (self.buf.len() as u64 / 8).max(1);
+        self.first = entry.saturating_sub(entry.checked_rem(room).unwrap_or(0));
+        let held = room.min(self.table.entries.saturating_sub(self.first));
+        self.held = 0;
+        let part = self.buf.get_mut(..index(held.saturating_mul(8))).unwrap_or_default();
+        image.read_at(self.table.at(self.first), part)?;
+        self.held = held;
+        Ok(())
+    }
+}
