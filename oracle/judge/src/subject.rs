@@ -2,7 +2,7 @@
 
 use crate::{JudgeError, Version};
 use oracle_case::child::{self, Ending, Tool};
-use oracle_case::{Fixture, FormatOptions, Preallocation, Resize};
+use oracle_case::{Fixture, FormatOptions, Preallocation, Qcow2, Resize};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -117,20 +117,9 @@ pub fn resize_args(format: &str, resize: &Resize) -> Vec<String> {
 #[must_use]
 pub fn create_args(fixture: &Fixture, size: u64) -> Vec<String> {
     let mut args = vec!["-f".into(), fixture.format.name().into()];
-    if let FormatOptions::Qcow2(q) = &fixture.format {
-        let compat = if q.version == 2 { "0.10" } else { "1.1" };
-        let mut options = format!("compat={compat},cluster_size={}", 1u64 << q.cluster_bits);
-        if q.version > 2 {
-            options += &format!(",refcount_bits={}", q.refcount_bits);
-        }
-        for (set, text) in [
-            (q.lazy_refcounts, ",lazy_refcounts=on"),
-            (q.extended_l2, ",extended_l2=on"),
-            (q.zstd, ",compression_type=zstd"),
-        ] {
-            options += if set { text } else { "" };
-        }
-        args.extend(["-o".into(), options]);
+    if let FormatOptions::Qcow2(options) = &fixture.format {
+        let empty = Qcow2 { preallocated: false, ..options.clone() };
+        args.extend(["-o".into(), empty.create_options()]);
     }
     args.extend([IMAGE.into(), size.to_string()]);
     args

@@ -1,2 +1,41 @@
-//! The oracle.
-fn main() {}
+//! The oracle: a differential test harness for programs that resize disk images.
+//!
+//! `compare` runs seeded cases, `replay` one case from a file, `archive` keeps versions of qemu-img.
+//! See docs/oracle.md.
+
+mod args;
+mod campaign;
+mod equipment;
+mod json;
+mod keep;
+mod report;
+mod run;
+mod shrink;
+mod tally;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The exit code of a run in which something diverged.
+const DIVERGED: u8 = 1;
+/// The exit code of a run that could not be made.
+const COULD_NOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == equipment::AS_INSTAR) {
+        return instar::run(std::iter::once("instar".into()).chain(words));
+    }
+    let result = match Cli::parse().command {
+        Command::Compare(args) => run::compare(&args),
+        Command::Replay(args) => run::replay(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("oracle: {e:#}");
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}

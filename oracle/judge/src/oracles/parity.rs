@@ -1,6 +1,6 @@
 //! A guest sees the same in both images, read by the qemu-img that made one of them.
 
-use super::support::{different_course, ended, identical, io_command, too_large};
+use super::support::{different_course, ended, identical, io_commands, too_large};
 use crate::oracles::Oracle;
 use crate::subject::Qemu;
 use crate::verdict::{Finding, Kind};
@@ -87,7 +87,6 @@ fn mismatch(
 fn blank(trial: &Trial, writer: &Qemu, image: &State, writes: &[Write]) -> Result<State, JudgeError> {
     let dir = trial.desk.scratch()?;
     image.copy_to(&dir)?;
-    let commands: Vec<String> = writes.iter().map(io_command).collect();
-    trial.desk.io(writer, &dir, &commands)?;
+    trial.desk.io(writer, &dir, &io_commands(trial, writes))?;
     State::of(dir)
 }

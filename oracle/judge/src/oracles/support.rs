@@ -6,7 +6,7 @@ use crate::text::differences;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, State, Trial};
 use oracle_case::child::Ending;
-use oracle_case::{Content, Write, WriteKind};
+use oracle_case::{Content, Qcow2, Write};
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -164,14 +164,8 @@ fn check_windows(
     Ok(vec![trial.finding(oracle, "content", kind, detail)])
 }
 
-/// A write as a `qemu-io` command.
-pub fn io_command(write: &Write) -> String {
-    let Write { kind, pattern, offset, len } = write;
-    match kind {
-        WriteKind::Data => format!("write -q -P {pattern} {offset} {len}"),
-        WriteKind::Compressed => format!("write -q -c -P {pattern} {offset} {len}"),
-        WriteKind::Zero => format!("write -q -z {offset} {len}"),
-        WriteKind::Unmap => format!("write -q -z -u {offset} {len}"),
-        WriteKind::Discard => format!("discard -q {offset} {len}"),
-    }
+/// Writes as `qemu-io` commands.
+pub fn io_commands(trial: &Trial, writes: &[Write]) -> Vec<String> {
+    let cluster = trial.case.fixture.format.qcow2().map_or(1, Qcow2::cluster_size);
+    writes.iter().flat_map(|write| write.qemu_io_commands(cluster)).collect()
 }

@@ -1,6 +1,6 @@
 //! Another tool can go on writing to the image, and everything stays right.
 
-use super::support::{check_content, io_command, required};
+use super::support::{check_content, io_commands, required};
 use crate::oracles::Oracle;
 use crate::subject::Subject;
 use crate::verdict::Kind;
@@ -37,7 +37,7 @@ impl Oracle for Writable {
         let writes = writes(trial, &content);
         let dir = trial.desk.scratch()?;
         trial.left.last().copy_to(&dir)?;
-        let commands: Vec<String> = writes.iter().map(io_command).collect();
+        let commands = io_commands(trial, &writes);
         let Some(ran) = trial.desk.io(writer, &dir, &commands)? else {
             return Ok(Verdict::skip(format!("{} has no qemu-io", writer.name())));
         };

@@ -1,0 +1,117 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compares programs that resize disk images.
+#[derive(Debug, Parser)]
+#[command(name = "oracle", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run seeded cases through instar and qemu-img, and compare what came out.
+    Compare(CompareArgs),
+    /// Run one case from a file again.
+    Replay(ReplayArgs),
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// How many seeded cases to run.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    pub cases: usize,
+    /// The first seed.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Only cases of this format; may be repeated.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<FormatName>,
+    /// Run this case instead of seeded ones; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub case: Vec<PathBuf>,
+    /// What is compared, and how.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The case, as JSON.
+    pub case: PathBuf,
+    /// What is compared, and how.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What is compared, and how.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Compare with this qemu-img: a version (8.2 is the newest 8.2.x there is), a path, or `all`; may be repeated.
+    #[arg(long, value_name = "VERSION|all|PATH", default_value = "all")]
+    pub qemu: Vec<String>,
+    /// Run instar with this engine; may be repeated. Without it: every engine that this machine can run.
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Vec<EngineName>,
+    /// How many cases to run at a time; 0 for one per processor.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub jobs: usize,
+    /// How to report.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    pub output: OutputForm,
+    /// Test this program instead of the instar that is built into the oracle.
+    #[arg(long, value_name = "PATH")]
+    pub instar: Option<PathBuf>,
+    /// Where the archived versions of qemu-img are.
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
+    /// Where to keep the case and the images of every group of findings.
+    #[arg(long, value_name = "DIR", default_value = "oracle-findings")]
+    pub keep: PathBuf,
+}
+
+/// Formats that cases have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// Raw files.
+    Raw,
+    /// qcow2 images.
+    Qcow2,
+}
+
+impl FormatName {
+    /// The name that `-f` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// Engines of instar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// In a KVM guest.
+    Kvm,
+    /// In instar's own process.
+    InProcess,
+    /// Both.
+    All,
+}
+
+/// How to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// Tables for people.
+    Human,
+    /// One JSON object.
+    Json,
+}

@@ -1,0 +1,117 @@
+//! Running cases: build the fixture, let every subject resize a copy, put the records before the oracles.
+
+use crate::equipment::Equipment;
+use anyhow::{Context, Result};
+use oracle_case::{Case, build};
+use oracle_judge::subject::IMAGE;
+use oracle_judge::{Desk, Oracle, Qemu, Record, Scope, State, Subject, Trial, Verdict, all, record};
+use std::path::Path;
+
+/// One case to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What it is called: a seed, a file, a known divergence.
+    pub label: String,
+    /// The id of the known divergence that it shows, if it shows one.
+    pub shows: Option<String>,
+    /// The case.
+    pub case: Case,
+}
+
+/// What one oracle said of one trial.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The oracle.
+    pub oracle: &'static str,
+    /// The subject under test.
+    pub left: String,
+    /// The index in the equipment of the qemu-img it was compared with, if one was.
+    pub right: Option<usize>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Runs `case` in `dir`, which is empty, and returns what the oracles said, in their order.
+///
+/// # Errors
+/// The case could not be run or judged.
+pub fn run_case(equipment: &Equipment, case: &Case, dir: &Path) -> Result<Vec<Judged>> {
+    let fixture = fixture(equipment, case, dir)?;
+    let mut lefts = Vec::new();
+    for (i, instar) in equipment.instars.iter().enumerate() {
+        lefts.push(record(instar, case, &fixture, &dir.join(format!("instar{i}")))?);
+    }
+    let mut rights: Vec<Right> = Vec::new();
+    for (i, qemu) in equipment.qemus.iter().enumerate() {
+        rights.push(match qemu.unable(&case.fixture.format) {
+            Some(why) => (i, Err(why)),
+            None => {
+                let place = dir.join(format!("qemu{}", qemu.name().replace("qemu-img ", "-")));
+                (i, Ok(record(qemu, case, &fixture, &place)?))
+            }
+        });
+    }
+    let readers: Vec<&Qemu> = equipment.qemus.iter().collect();
+    let desk = Desk::new(case, dir, &readers);
+    let mut judged = Vec::new();
+    for oracle in all() {
+        judged.extend(judge(*oracle, case, &lefts, &rights, &desk)?);
+    }
+    Ok(judged)
+}
+
+/// A qemu-img's index with what it did, or with why it cannot be given the case.
+type Right<'a> = (usize, Result<Record<'a>, String>);
+
+fn fixture(equipment: &Equipment, case: &Case, dir: &Path) -> Result<State> {
+    let place = dir.join("fixture");
+    std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
+    let built = build(&case.fixture, &place, &equipment.makers).context("building the fixture")?;
+    let image = place.join(IMAGE);
+    std::fs::rename(&built, &image).with_context(|| image.display().to_string())?;
+    Ok(State::of(place)?)
+}
+
+fn judge(
+    oracle: &'static dyn Oracle,
+    case: &Case,
+    lefts: &[Record],
+    rights: &[Right],
+    desk: &Desk,
+) -> Result<Vec<Judged>> {
+    let judged = |left: &Record, right: Option<usize>, verdict| Judged {
+        oracle: oracle.name(),
+        left: left.subject.name().to_string(),
+        right,
+        verdict,
+    };
+    let mut out = Vec::new();
+    match oracle.scope() {
+        Scope::Alone => {
+            for left in lefts {
+                let verdict = oracle.judge(&Trial::new(case, left, None, desk))?;
+                out.push(judged(left, None, verdict));
+            }
+        }
+        Scope::Engines => {
+            if let [left, right, ..] = lefts {
+                let verdict = oracle.judge(&Trial::new(case, left, Some(right), desk))?;
+                out.push(judged(left, None, verdict));
+            } else if let Some(left) = lefts.first() {
+                out.push(judged(left, None, Verdict::skip("only one engine runs here")));
+            }
+        }
+        Scope::Pair => {
+            for left in lefts {
+                for (i, right) in rights {
+                    let verdict = match right {
+                        Ok(right) => oracle.judge(&Trial::new(case, left, Some(right), desk))?,
+                        Err(why) => Verdict::skip(why.clone()),
+                    };
+                    out.push(judged(left, Some(*i), verdict));
+                }
+            }
+        }
+    }
+    Ok(out)
+}
