@@ -55,7 +55,7 @@ fn size(draw: &mut Draw, options: &Qcow2) -> u64 {
         4..=5 => coverage.saturating_mul(1 + draw.below(4)),
         6 => l1_cluster.saturating_mul(1 + draw.below(2)),
         7 => (1 + draw.below(64)) << 20,
-        8 => (1 + draw.below(8)) << draw.pick([30, 40, 50]),
+        8 => (1 + draw.below(8)) << draw.pick([30, 40, 30, 40, 50]),
         _ => coverage.saturating_mul(draw.below(64)),
     };
     draw.near(base, cluster)

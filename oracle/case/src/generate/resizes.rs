@@ -53,7 +53,7 @@ fn raw_target(draw: &mut Draw, fixture: &Fixture, current: u64) -> u64 {
         4 => current.saturating_sub(1 + draw.below(4096)),
         5 => current,
         6 => fixture.size,
-        7 => growth_cap(&fixture.format),
+        7 => growth_cap(&fixture.format) >> draw.pick([10, 5, 2, 0]),
         _ => (1 + draw.below(64)) << 20,
     }
 }
@@ -74,7 +74,7 @@ fn qcow2_target(draw: &mut Draw, fixture: &Fixture, current: u64) -> u64 {
         7 => (current / coverage).saturating_sub(draw.below(2)).saturating_mul(coverage),
         8 => return current,
         9 => return fixture.size,
-        10 => return growth_cap(&fixture.format),
+        10 => growth_cap(&fixture.format) >> draw.pick([8, 6, 4, 2, 0]),
         11 => current.saturating_sub(512 * (1 + draw.below(64))),
         _ => 512 * (1 + draw.below(2048)),
     };
