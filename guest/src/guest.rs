@@ -22,14 +22,8 @@ pub struct Guest {
 /// # Safety
 /// `area` is mapped so in the guest, and nothing else refers to it.
 unsafe fn memory(area: Area) -> &'static mut [u8] {
-    let len = usize::try_from(area.len).unwrap_or(0);
     // SAFETY: the caller vouches for the range; any byte is a u8.
-    unsafe { slice::from_raw_parts_mut(core::ptr::with_exposed_provenance_mut(address(area)), len) }
-}
-
-/// Where `area` begins.
-fn address(area: Area) -> usize {
-    usize::try_from(area.base).unwrap_or(0)
+    unsafe { slice::from_raw_parts_mut(core::ptr::with_exposed_provenance_mut(area.address()), area.size()) }
 }
 
 impl Guest {
@@ -51,7 +45,7 @@ impl Guest {
     /// # Safety
     /// As [`Self::enter`].
     unsafe fn table() -> &'static CallTable {
-        let table = core::ptr::with_exposed_provenance::<CallTable>(address(layout::CALL_TABLE));
+        let table = core::ptr::with_exposed_provenance::<CallTable>(layout::CALL_TABLE.address());
         // SAFETY: the page is mapped and aligned; the caller vouches for its content.
         unsafe { &*table }
     }
@@ -62,9 +56,9 @@ impl Guest {
     /// If the configuration is not that of a `T`, or means nothing.
     #[must_use]
     pub fn request<C: Config, T>(&self, parse: impl Fn(&C) -> Option<T>) -> T {
-        let at = core::ptr::with_exposed_provenance(address(layout::CONFIG));
+        let at = core::ptr::with_exposed_provenance(layout::CONFIG.address());
         // SAFETY: the page is mapped for reading, and nothing changes it.
-        let page: &[u8] = unsafe { slice::from_raw_parts(at, layout::CONFIG.len as usize) };
+        let page: &[u8] = unsafe { slice::from_raw_parts(at, layout::CONFIG.size()) };
         let request = C::parse(page).as_ref().and_then(parse);
         request.expect("the configuration is not one of this operation")
     }

@@ -80,7 +80,6 @@ impl Piece {
 }
 
 /// How far `offset` lies in its sector.
-#[expect(clippy::cast_possible_truncation, reason = "less than a sector")]
 const fn in_sector(offset: u64) -> usize {
     (offset % SECTOR) as usize
 }

@@ -40,6 +40,20 @@ impl Area {
         self.base + self.len
     }
 
+    /// Its first byte, as an address in memory.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "both sides are 64-bit")]
+    pub const fn address(self) -> usize {
+        self.base as usize
+    }
+
+    /// Its length, as one in memory.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "both sides are 64-bit")]
+    pub const fn size(self) -> usize {
+        self.len as usize
+    }
+
     /// Whether `len` bytes from `address` lie in it.
     #[must_use]
     pub const fn contains(self, address: u64, len: u64) -> bool {

@@ -92,9 +92,7 @@ impl VmmError {
             Self::Panic { .. } => ErrorKind::Panic,
             Self::Fault(_) => ErrorKind::Fault,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
-            Self::MissingResult | Self::MalformedResult(_) | Self::Unbelievable(_) => {
-                ErrorKind::Result
-            }
+            Self::MissingResult | Self::MalformedResult(_) | Self::Unbelievable(_) => ErrorKind::Result,
             Self::Io(_) => ErrorKind::Io,
         }
     }
@@ -130,6 +128,8 @@ pub enum FaultCause {
         /// Whether it was a write.
         write: bool,
     },
+    /// A device was used as no driver may use it.
+    Misuse(&'static str),
     /// KVM could not go on (`KVM_EXIT_INTERNAL_ERROR`, failed entry, an exit of no use here).
     Stuck(&'static str),
 }
@@ -161,10 +161,7 @@ const EXCEPTIONS: [&str; 20] = [
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.cause {
-            FaultCause::Exception {
-                stack_overflow: true,
-                ..
-            } => write!(f, "stack overflow")?,
+            FaultCause::Exception { stack_overflow: true, .. } => write!(f, "stack overflow")?,
             FaultCause::Exception { vector, code, .. } => {
                 let name = EXCEPTIONS.get(usize::from(vector)).unwrap_or(&"exception");
                 write!(f, "{name} (vector {vector}, error code {code:#x})")?;
@@ -173,6 +170,7 @@ impl std::fmt::Display for Fault {
             FaultCause::StrayAccess { write } => {
                 write!(f, "stray {}", if write { "write" } else { "read" })?;
             }
+            FaultCause::Misuse(why) => write!(f, "misuse of a device: {why}")?,
             FaultCause::Stuck(why) => write!(f, "{why}")?,
         }
         write!(f, " at RIP {:#x}", self.rip)?;

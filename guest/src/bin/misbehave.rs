@@ -134,7 +134,7 @@ unsafe fn abuse(crime: Misdeed) {
         Misdeed::StrayRegister => write(CONTROL.base + 0x800, 1),
         Misdeed::LongMessage => write(CONTROL.base + control::SEND, u32::MAX),
         Misdeed::QueueInCode => {
-            write(BLOCK.base + QUEUE_DESC_LOW, CORE.base as u32);
+            write(BLOCK.base + QUEUE_DESC_LOW, u32::try_from(CORE.base).unwrap_or(0));
             write(BLOCK.base + QUEUE_NOTIFY, 0);
         }
         _ => {
@@ -147,9 +147,9 @@ unsafe fn abuse(crime: Misdeed) {
 /// Fills the queue, as core's driver would, with one read request to the page tables.
 fn aim_at_page_tables() {
     const NEXT_AND_WRITE: u64 = 3 << 32;
-    let put = |offset: u64, value: u64| {
+    let put = |offset: usize, value: u64| {
         // SAFETY: the queue page is mapped for writing, and only core's driver uses it.
-        unsafe { at::<u64>((QUEUE.base + offset) as usize).write_volatile(value) };
+        unsafe { at::<u64>(QUEUE.address() + offset).write_volatile(value) };
     };
     // Header at 0x300 (read sector 0), data at 0x1000, status at 0x340: descriptors of address, then
     // length, flags and next.

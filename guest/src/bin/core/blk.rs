@@ -75,12 +75,12 @@ struct Zeroes {
 }
 
 /// Where in the queue page the parts lie.
-const DESCRIPTORS: u64 = QUEUE.base;
-const AVAILABLE: u64 = QUEUE.base + 0x100;
-const USED: u64 = QUEUE.base + 0x200;
-const HEADER: u64 = QUEUE.base + 0x300;
-const ZEROES: u64 = QUEUE.base + 0x320;
-const STATUS: u64 = QUEUE.base + 0x340;
+const DESCRIPTORS: usize = QUEUE.address();
+const AVAILABLE: usize = QUEUE.address() + 0x100;
+const USED: usize = QUEUE.address() + 0x200;
+const HEADER: usize = QUEUE.address() + 0x300;
+const ZEROES: usize = QUEUE.address() + 0x320;
+const STATUS: usize = QUEUE.address() + 0x340;
 
 /// Requests made so far, modulo 2^16, as the rings count them.
 static MADE: AtomicU16 = AtomicU16::new(0);
@@ -114,8 +114,9 @@ pub fn start() -> BootInfo {
         (register::QUEUE_DRIVER_LOW, AVAILABLE),
         (register::QUEUE_DEVICE_LOW, USED),
     ] {
-        set(low, address as u32);
-        set(low + 4, (address >> 32) as u32);
+        let [lower, upper] = halves(address);
+        set(low, lower);
+        set(low + 4, upper);
     }
     set(register::QUEUE_READY, 1);
     set(register::STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
@@ -123,27 +124,39 @@ pub fn start() -> BootInfo {
 }
 
 fn boot_info() -> BootInfo {
-    let page = at::<u8>(BOOT_INFO.base as usize);
+    let page = at::<u8>(BOOT_INFO.address());
     // SAFETY: the page is mapped for reading, and nothing changes it.
-    let page = unsafe { core::slice::from_raw_parts(page, BOOT_INFO.len as usize) };
+    let page = unsafe { core::slice::from_raw_parts(page, BOOT_INFO.size()) };
     BootInfo::parse(page).expect("boot information of another version")
 }
 
+/// The lower and the upper 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "each takes its half")]
+const fn halves(address: usize) -> [u32; 2] {
+    [address as u32, (address >> 32) as u32]
+}
+
+/// Bytes of a `T`, one of the small structures here.
+#[expect(clippy::cast_possible_truncation, reason = "16 at most")]
+const fn bytes<T>() -> u32 {
+    size_of::<T>() as u32
+}
+
 /// Writes `value` where the device will see it.
-fn put<T>(address: u64, value: T) {
+fn put<T>(address: usize, value: T) {
     // SAFETY: the callers' addresses lie in the queue page, aligned, each for one type.
-    unsafe { at::<T>(address as usize).write_volatile(value) };
+    unsafe { at::<T>(address).write_volatile(value) };
 }
 
 /// Reads what the device wrote.
-fn see<T>(address: u64) -> T {
+fn see<T>(address: usize) -> T {
     // SAFETY: as for `put`; every T used is valid for any bytes.
-    unsafe { at::<T>(address as usize).read_volatile() }
+    unsafe { at::<T>(address).read_volatile() }
 }
 
 /// One part of a request.
 struct Part {
-    address: u64,
+    address: usize,
     len: u32,
     flags: u16,
 }
@@ -152,13 +165,13 @@ struct Part {
 fn request(kind: u32, sector: u64, data: Option<Part>) -> bool {
     put(HEADER, Header { kind, reserved: 0, sector });
     put(STATUS, u8::MAX);
-    let header = Part { address: HEADER, len: size_of::<Header>() as u32, flags: 0 };
+    let header = Part { address: HEADER, len: bytes::<Header>(), flags: 0 };
     let status = Part { address: STATUS, len: 1, flags: WRITE };
     let last = 1 + u16::from(data.is_some());
     for (index, part) in (0..).zip([Some(header), data, Some(status)].into_iter().flatten()) {
         let (flags, next) = if index == last { (part.flags, 0) } else { (part.flags | NEXT, index + 1) };
-        let descriptor = Descriptor { address: part.address, len: part.len, flags, next };
-        put(DESCRIPTORS + u64::from(index) * size_of::<Descriptor>() as u64, descriptor);
+        let descriptor = Descriptor { address: part.address as u64, len: part.len, flags, next };
+        put(DESCRIPTORS + usize::from(index) * size_of::<Descriptor>(), descriptor);
     }
     submit();
     see::<u8>(STATUS) == 0
@@ -167,7 +180,7 @@ fn request(kind: u32, sector: u64, data: Option<Part>) -> bool {
 /// Offers the chain from descriptor 0 and waits until the device has used it.
 fn submit() {
     let made = MADE.load(Ordering::Relaxed);
-    put::<u16>(AVAILABLE + 4 + 2 * u64::from(made % ENTRIES), 0);
+    put::<u16>(AVAILABLE + 4 + 2 * usize::from(made % ENTRIES), 0);
     fence(Ordering::SeqCst);
     let made = made.wrapping_add(1);
     MADE.store(made, Ordering::Relaxed);
@@ -181,12 +194,12 @@ fn submit() {
 }
 
 /// Reads `len` bytes from `sector` to `address`.
-pub fn read(sector: u64, address: u64, len: u32) -> bool {
+pub fn read(sector: u64, address: usize, len: u32) -> bool {
     request(IN, sector, Some(Part { address, len, flags: WRITE }))
 }
 
 /// Writes `len` bytes at `address` to `sector`.
-pub fn write(sector: u64, address: u64, len: u32) -> bool {
+pub fn write(sector: u64, address: usize, len: u32) -> bool {
     request(OUT, sector, Some(Part { address, len, flags: 0 }))
 }
 
@@ -196,7 +209,7 @@ pub fn zero(sector: u64, count: u64, unmap: bool) -> bool {
     while left != 0 {
         let now = u32::try_from(left).unwrap_or(u32::MAX);
         put(ZEROES, Zeroes { sector, count: now, flags: u32::from(unmap) });
-        let part = Part { address: ZEROES, len: size_of::<Zeroes>() as u32, flags: 0 };
+        let part = Part { address: ZEROES, len: bytes::<Zeroes>(), flags: 0 };
         if !request(WRITE_ZEROES, 0, Some(part)) {
             return false;
         }

@@ -4,7 +4,7 @@ use crate::{blk, outbox};
 use core::ptr::with_exposed_provenance_mut;
 use core::slice;
 use instar_abi::boot::BootInfo;
-use instar_abi::layout::{BOUNCE, CALL_TABLE, DMA, SECTOR, SECTOR_LEN};
+use instar_abi::layout::{BOUNCE, CALL_TABLE, DMA, SECTOR_LEN};
 use instar_abi::table::{CallTable, MAGIC, VERSION};
 
 /// Writes the call table.
@@ -15,8 +15,8 @@ pub unsafe fn fill(boot: &BootInfo) {
     let table = CallTable {
         magic: MAGIC,
         version: VERSION,
-        size: size_of::<CallTable>() as u32,
-        sector_size: SECTOR as u32,
+        size: short(size_of::<CallTable>()),
+        sector_size: short(SECTOR_LEN),
         capacity: boot.capacity.get(),
         image_len: boot.image_len.get(),
         read_output_sector,
@@ -32,7 +32,13 @@ pub unsafe fn fill(boot: &BootInfo) {
         panic,
     };
     // SAFETY: the page is mapped for writing, and nothing refers to it yet.
-    unsafe { with_exposed_provenance_mut::<CallTable>(CALL_TABLE.base as usize).write(table) };
+    unsafe { with_exposed_provenance_mut::<CallTable>(CALL_TABLE.address()).write(table) };
+}
+
+/// A length that device memory bounds.
+#[expect(clippy::cast_possible_truncation, reason = "device memory is far below 4 GiB")]
+const fn short(len: usize) -> u32 {
+    len as u32
 }
 
 /// Whether the device reaches the buffer as it is.
@@ -44,7 +50,7 @@ fn reachable(address: usize, len: usize) -> bool {
 fn by_bounce(sector: u64, len: usize, mut piece: impl FnMut(u64, usize, usize) -> bool) -> u32 {
     let (mut at, mut done) = (sector, 0);
     while done < len {
-        let now = (len - done).min(BOUNCE.len as usize);
+        let now = (len - done).min(BOUNCE.size());
         if !piece(at, done, now) {
             return 1;
         }
@@ -55,11 +61,11 @@ fn by_bounce(sector: u64, len: usize, mut piece: impl FnMut(u64, usize, usize) -
 
 unsafe extern "C" fn read_output_sector(sector: u64, buffer: *mut u8, len: usize) -> u32 {
     if reachable(buffer.addr(), len) {
-        return u32::from(!blk::read(sector, buffer.addr() as u64, len as u32));
+        return u32::from(!blk::read(sector, buffer.addr(), short(len)));
     }
     by_bounce(sector, len, |at, done, now| {
-        let read = blk::read(at, BOUNCE.base, now as u32);
-        let from = with_exposed_provenance_mut::<u8>(BOUNCE.base as usize);
+        let read = blk::read(at, BOUNCE.address(), short(now));
+        let from = with_exposed_provenance_mut::<u8>(BOUNCE.address());
         // SAFETY: the caller gave `len` writable bytes; the bounce area holds `now`.
         unsafe { buffer.add(done).copy_from_nonoverlapping(from, now) };
         read
@@ -68,13 +74,13 @@ unsafe extern "C" fn read_output_sector(sector: u64, buffer: *mut u8, len: usize
 
 unsafe extern "C" fn write_output_sector(sector: u64, buffer: *const u8, len: usize) -> u32 {
     if reachable(buffer.addr(), len) {
-        return u32::from(!blk::write(sector, buffer.addr() as u64, len as u32));
+        return u32::from(!blk::write(sector, buffer.addr(), short(len)));
     }
     by_bounce(sector, len, |at, done, now| {
-        let to = with_exposed_provenance_mut::<u8>(BOUNCE.base as usize);
+        let to = with_exposed_provenance_mut::<u8>(BOUNCE.address());
         // SAFETY: the caller gave `len` readable bytes; the bounce area holds `now`.
         unsafe { to.copy_from_nonoverlapping(buffer.add(done), now) };
-        blk::write(at, BOUNCE.base, now as u32)
+        blk::write(at, BOUNCE.address(), short(now))
     })
 }
 

@@ -19,7 +19,7 @@ extern "C" fn _start() -> ! {
     // SAFETY: the host loads an operation whose entry point is its first byte.
     let operation: extern "C" fn() = unsafe {
         core::mem::transmute(core::ptr::with_exposed_provenance::<()>(
-            instar_abi::layout::OPERATION.base as usize,
+            instar_abi::layout::OPERATION.address(),
         ))
     };
     operation();

@@ -19,9 +19,9 @@ fn tell(register: u64, len: usize) {
 
 /// Copies as much of `bytes` to `area`, `skip` bytes into it, as there is room; says how much.
 fn put(area: Area, skip: usize, bytes: &[u8]) -> usize {
-    let room = (area.len as usize).saturating_sub(skip);
+    let room = area.size().saturating_sub(skip);
     let len = bytes.len().min(room);
-    let to = with_exposed_provenance_mut::<u8>(area.base as usize + skip);
+    let to = with_exposed_provenance_mut::<u8>(area.address() + skip);
     // SAFETY: the area is mapped and nothing refers to it; `len` fits.
     unsafe { copy_nonoverlapping(bytes.as_ptr(), to, len) };
     len
@@ -29,13 +29,14 @@ fn put(area: Area, skip: usize, bytes: &[u8]) -> usize {
 
 /// Puts a message behind those that wait.
 pub fn add(message: &[u8]) {
-    if WAITING.load(Relaxed) + PREFIX + message.len() > MAILBOX.len as usize {
+    if WAITING.load(Relaxed) + PREFIX + message.len() > MAILBOX.size() {
         flush();
     }
     let (mut at, mut len) = (WAITING.load(Relaxed), message.len());
     loop {
         let more = if len >= 0x80 { 0x80 } else { 0 };
-        at += put(MAILBOX, at, &[(len & 0x7f) as u8 | more]);
+        let [low, ..] = len.to_le_bytes();
+        at += put(MAILBOX, at, &[low & 0x7f | more]);
         len >>= 7;
         if more == 0 {
             break;

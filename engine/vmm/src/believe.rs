@@ -1,0 +1,100 @@
+//! Whether a result can be true, as far as the host can see without reading the image.
+
+use crate::error::VmmError;
+use crate::image::Seen;
+use instar_abi::layout::SECTOR;
+use instar_ops::disk::IoError;
+use instar_ops::{
+    CreateRequest, ImageInfo, OpError, Preallocation, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest,
+};
+
+/// Largest size that a file can have.
+const MAX_SIZE: u64 = i64::MAX.unsigned_abs();
+
+/// `result` with what the host knows of the device's failures, if the two agree.
+pub fn result<T>(result: Result<T, OpError>, seen: &Seen) -> Result<Result<T, OpError>, VmmError> {
+    match (result, seen.failure) {
+        (Err(OpError::Io(reported)), Some(failure)) => Ok(Err(OpError::Io(named(reported, failure)))),
+        (Err(OpError::Io(_)), None) => {
+            Err(VmmError::Unbelievable("it reports a failure of the device, which did not fail"))
+        }
+        (_, Some(failure)) => Err(VmmError::Io(failure)),
+        (Err(_), None) if seen.writes != 0 => Err(VmmError::Unbelievable("it refuses after it has written")),
+        (result, None) => Ok(result),
+    }
+}
+
+/// What the guest reported, with the host's reason. The place is the guest's: it knows what it
+/// asked for, the device only parts of that.
+const fn named(reported: IoError, failure: IoError) -> IoError {
+    IoError { errno: failure.errno, ..reported }
+}
+
+/// Turns "does not hold" into the error that says what.
+const fn must(holds: bool, otherwise: &'static str) -> Result<(), VmmError> {
+    if holds { Ok(()) } else { Err(VmmError::Unbelievable(otherwise)) }
+}
+
+/// Whether the outcome of a resize of a file of `len` bytes can be true.
+pub fn resize(
+    outcome: &ResizeOutcome,
+    request: &ResizeRequest,
+    len: u64,
+    seen: &Seen,
+) -> Result<(), VmmError> {
+    let old = outcome.old_virtual_size;
+    let asked = match request.size {
+        SizeRequest::Absolute(size) => Some(size),
+        SizeRequest::Grow(more) => old.checked_add(more),
+        SizeRequest::Shrink(less) => old.checked_sub(less),
+    };
+    must(asked == Some(outcome.new_virtual_size), "its new size is not the one that was asked for")?;
+    let format = request.format.is_none_or(|format| format == outcome.format);
+    must(format, "its format is not the one that was named")?;
+    let shrinks = outcome.action == ResizeAction::Shrink;
+    must(!shrinks || request.shrink, "it shrinks without leave")?;
+    laid_out(outcome, len, seen)?;
+    let allocates = matches!(request.preallocation, Preallocation::Falloc | Preallocation::Full);
+    must(outcome.preallocate.is_none() || allocates, "it allocates what nobody asked for")
+}
+
+/// Whether the outcome of a creation can be true.
+pub fn create(
+    outcome: &ResizeOutcome,
+    request: &CreateRequest,
+    len: u64,
+    seen: &Seen,
+) -> Result<(), VmmError> {
+    must(outcome.format == request.format, "its format is not the one that was named")?;
+    let size = outcome.new_virtual_size >= request.size && outcome.old_virtual_size == 0;
+    must(size, "its size is not the one that was asked for")?;
+    laid_out(outcome, len, seen)
+}
+
+/// Whether the sizes of an outcome agree with each other and with what was written.
+fn laid_out(outcome: &ResizeOutcome, len: u64, seen: &Seen) -> Result<(), VmmError> {
+    let action = match outcome.new_virtual_size.cmp(&outcome.old_virtual_size) {
+        std::cmp::Ordering::Greater => ResizeAction::Grow,
+        std::cmp::Ordering::Less => ResizeAction::Shrink,
+        std::cmp::Ordering::Equal => ResizeAction::NoOp,
+    };
+    must(outcome.action == action, "what it did is not what its sizes say")?;
+    let (before, after) = (outcome.file_size_before, outcome.file_size_after);
+    must(before == len, "the file did not have that length")?;
+    must(after <= MAX_SIZE && outcome.new_virtual_size <= MAX_SIZE, "no file can have that length")?;
+    // The last sector of what was written may be longer than the file is to be.
+    let kept = seen.written_end < after.saturating_add(SECTOR);
+    let shrinks = action == ResizeAction::Shrink;
+    must(shrinks || (kept && after >= before), "it would cut off what it has written or was there")?;
+    let (offset, more) = outcome.preallocate.unwrap_or((0, 0));
+    let within = offset.checked_add(more).is_some_and(|end| end <= after);
+    must(within, "it allocates beyond the end of the file")
+}
+
+/// Whether the description of an image can be true.
+pub fn info(info: &ImageInfo) -> Result<(), VmmError> {
+    must(info.virtual_size <= MAX_SIZE, "no image can have that size")
+}
+
+#[cfg(test)]
+mod tests;

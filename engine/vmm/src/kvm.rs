@@ -1,0 +1,271 @@
+//! The operations as jobs in guests: what callers see.
+
+use crate::binaries::{self, Binary};
+use crate::error::VmmError;
+use crate::image::{Image, Seen, file_len};
+use crate::machine::{self, Job};
+use crate::{believe, limit};
+use instar_abi::message::GuestMessage_::Payload;
+use instar_ops::{
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, OpError,
+    ResizeOutcome, ResizeRequest, wire,
+};
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
+use kvm_ioctls::VmFd;
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+use zerocopy::IntoBytes;
+
+/// Most snapshots and bitmaps that an image can have (qcow2 specification: 65,536 and 65,535).
+const MAX_INFO_ITEMS: usize = 65_536 + 65_535;
+/// Most findings of a check: a bound for a guest that never ends, beyond any image worth checking.
+const MAX_FINDINGS: usize = 1 << 24;
+
+/// Access to `/dev/kvm`: what jobs are run with. Each job gets a virtual machine of its own, run by
+/// the thread that asks for it.
+#[derive(Debug)]
+pub struct Kvm {
+    fd: kvm_ioctls::Kvm,
+    operation: Option<Binary>,
+    pub(crate) cpuid: CpuId,
+    pub(crate) limits: Limits,
+    pub(crate) log: fn(&str),
+}
+
+/// How long a guest may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest time that a guest may run without an exit to the host.
+    pub silence: Duration,
+    /// Longest time that a guest may run altogether; the host's own I/O is not counted.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { silence: Duration::from_secs(30), total: Duration::from_secs(3600) }
+    }
+}
+
+/// A job that came to its end, whatever that is.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// What the operation answered.
+    pub result: Result<T, OpError>,
+    /// What it took.
+    pub stats: Stats,
+}
+
+/// What a job took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Exits from the guest to the host.
+    pub exits: u64,
+    /// Requests to the block device.
+    pub block_requests: u64,
+    /// Bytes that the guest read from the image.
+    pub bytes_read: u64,
+    /// Bytes that the guest wrote to the image, zeroing not counted.
+    pub bytes_written: u64,
+    /// Flushes of the image (`fdatasync`).
+    pub flushes: u64,
+    /// Time in the guest, the cost of its exits included.
+    pub guest_time: Duration,
+    /// Time from the creation of the virtual machine to its end.
+    pub total_time: Duration,
+    /// Memory of the virtual machine in bytes, touched or not.
+    pub guest_memory: u64,
+}
+
+/// A result as it comes, once.
+struct Once<T>(Option<Result<T, OpError>>);
+
+impl<T> Once<T> {
+    fn set(&mut self, result: Option<Result<T, OpError>>) -> Result<(), VmmError> {
+        self.0 = Some(result.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
+        Ok(())
+    }
+
+    /// Nothing may come after the result.
+    fn open(&self) -> Result<(), VmmError> {
+        if self.0.is_none() { Ok(()) } else { Err(VmmError::MalformedResult("it comes after the result")) }
+    }
+
+    /// The result, if it can be true as far as `believe` can say.
+    fn finish(
+        self,
+        (stats, seen): (Stats, Seen),
+        believe: impl FnOnce(&T, &Seen) -> Result<(), VmmError>,
+    ) -> Result<Finished<T>, VmmError> {
+        let result = believe::result(self.0.ok_or(VmmError::MissingResult)?, &seen)?;
+        if let Ok(outcome) = &result {
+            believe(outcome, &seen)?;
+        }
+        Ok(Finished { result, stats })
+    }
+}
+
+/// A message that the operation does not have.
+const FOREIGN: VmmError = VmmError::MalformedResult("it is none of this operation's");
+
+impl Kvm {
+    /// Opens `/dev/kvm`.
+    ///
+    /// # Errors
+    /// [`VmmError::Unavailable`] names what is missing.
+    pub fn open() -> Result<Self, VmmError> {
+        let fd = kvm_ioctls::Kvm::new().map_err(|e| unavailable(e.errno()))?;
+        if u32::try_from(fd.get_api_version()) != Ok(KVM_API_VERSION) {
+            return Err(VmmError::Unavailable { reason: "it has another API version".into() });
+        }
+        let cpuid = fd.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| unavailable(e.errno()))?;
+        Ok(Self { fd, operation: None, cpuid, limits: Limits::default(), log: |_| {} })
+    }
+
+    /// The same with other limits than the default ones.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The same, with every line of a guest's debug text handed to `log`.
+    #[must_use]
+    pub const fn with_log(mut self, log: fn(&str)) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// The same, with `binary`, an ELF file, in place of every operation: for tests of what a guest
+    /// that cannot be trusted can do.
+    #[must_use]
+    pub const fn with_operation(mut self, binary: &'static [u8]) -> Self {
+        self.operation = Some(Binary { name: "replacement", bytes: binary });
+        self
+    }
+
+    pub(crate) fn create_vm(&self) -> Result<VmFd, VmmError> {
+        self.fd.create_vm().map_err(|e| unavailable(e.errno()))
+    }
+
+    fn run(
+        &self,
+        operation: Binary,
+        config: &[u8],
+        image: Image<'_>,
+        sink: &mut dyn FnMut(Payload) -> Result<(), VmmError>,
+    ) -> Result<(Stats, Seen), VmmError> {
+        let operation = self.operation.unwrap_or(operation);
+        machine::run(self, Job { operation, config, image, sink })
+    }
+
+    /// Resizes `image`, which must be open for reading and writing. The length that the file shall
+    /// have in the end is left to the caller ([`ResizeOutcome::file_size_after`]).
+    ///
+    /// # Errors
+    /// [`VmmError`]: the job did not come to an end that can be believed.
+    pub fn resize(&self, image: &File, request: &ResizeRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
+        let len = length(image)?;
+        let mut once = Once(None);
+        let device = Image::new(image, len, limit::resize(len, request.size), false);
+        let ran = self.run(binaries::RESIZE, request.to_config().as_bytes(), device, &mut |payload| {
+            once.open()?;
+            match payload {
+                Payload::ResizeResult(message) => once.set(wire::resize_from_wire(&message)),
+                _ => Err(FOREIGN),
+            }
+        })?;
+        once.finish(ran, |outcome, seen| believe::resize(outcome, request, len, seen))
+    }
+
+    /// Describes `image`, with its snapshots and bitmaps in the image's order.
+    ///
+    /// # Errors
+    /// [`VmmError`]: the job did not come to an end that can be believed.
+    pub fn info(
+        &self,
+        image: &File,
+        request: &InfoRequest,
+    ) -> Result<Finished<(ImageInfo, Vec<InfoItem>)>, VmmError> {
+        let len = length(image)?;
+        let (mut once, mut items) = (Once(None), Vec::new());
+        let device = Image::new(image, len, limit::read(len), true);
+        let ran = self.run(binaries::INFO, request.to_config().as_bytes(), device, &mut |payload| {
+            once.open()?;
+            if let Payload::InfoResult(message) = payload {
+                return once.set(wire::info_from_wire(message));
+            }
+            if items.len() == MAX_INFO_ITEMS {
+                return Err(VmmError::MalformedResult("there are more items than an image can have"));
+            }
+            items.push(wire::info_item_from_wire(payload).ok_or(FOREIGN)?);
+            Ok(())
+        })?;
+        let Finished { result, stats } = once.finish(ran, |info, _| believe::info(info))?;
+        Ok(Finished { result: result.map(|info| (info, items)), stats })
+    }
+
+    /// Checks `image`. Findings go to `findings` as they come; those of a job that fails later too.
+    ///
+    /// # Errors
+    /// [`VmmError`]: the job did not come to an end that can be believed.
+    pub fn check(
+        &self,
+        image: &File,
+        request: &CheckRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Result<Finished<CheckReport>, VmmError> {
+        let len = length(image)?;
+        let (mut once, mut count) = (Once(None), 0);
+        let device = Image::new(image, len, limit::read(len), true);
+        let ran = self.run(binaries::CHECK, request.to_config().as_bytes(), device, &mut |payload| {
+            once.open()?;
+            let message = match payload {
+                Payload::CheckResult(message) => return once.set(wire::check_from_wire(&message)),
+                Payload::CheckFinding(message) => message,
+                _ => return Err(FOREIGN),
+            };
+            count += 1;
+            if count > MAX_FINDINGS {
+                return Err(VmmError::MalformedResult("there is no end to its findings"));
+            }
+            let finding = wire::finding_from_wire(&message);
+            findings(finding.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
+            Ok(())
+        })?;
+        once.finish(ran, |_, _| Ok(()))
+    }
+
+    /// Lays out a new image in the empty file `image`, which must be open for reading and writing.
+    ///
+    /// # Errors
+    /// [`VmmError`]: the job did not come to an end that can be believed.
+    pub fn create(&self, image: &File, request: &CreateRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
+        let len = length(image)?;
+        let mut once = Once(None);
+        let device = Image::new(image, len, limit::create(len, request.size), false);
+        let ran = self.run(binaries::CREATE, request.to_config().as_bytes(), device, &mut |payload| {
+            once.open()?;
+            match payload {
+                Payload::CreateResult(message) => once.set(wire::resize_from_wire(&message)),
+                _ => Err(FOREIGN),
+            }
+        })?;
+        once.finish(ran, |outcome, seen| believe::create(outcome, request, len, seen))
+    }
+}
+
+fn length(image: &File) -> Result<u64, VmmError> {
+    file_len(image).map_err(|source| VmmError::Host { what: "asking for the image's length", source })
+}
+
+/// Says what is wrong with `/dev/kvm`.
+fn unavailable(errno: i32) -> VmmError {
+    let reason = match errno {
+        libc::ENOENT => "there is no /dev/kvm on this machine".into(),
+        libc::EACCES => "no permission to open /dev/kvm".into(),
+        _ => format!("/dev/kvm: {}", io::Error::from_raw_os_error(errno)),
+    };
+    VmmError::Unavailable { reason }
+}

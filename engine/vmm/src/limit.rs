@@ -1,0 +1,54 @@
+//! How far a guest may write: a bound that any correct operation stays well below, so that a broken
+//! one cannot fill the host's disk at will.
+
+use instar_abi::layout::SECTOR;
+use instar_ops::SizeRequest;
+
+/// Room for what does not grow with the image: header, first tables, alignment.
+const SLACK: u64 = 64 << 20;
+/// Metadata takes at most this part of what it describes: with clusters of 512 bytes, 8 bytes of L2
+/// table and 8 of refcount for each.
+const METADATA_PART: u64 = 16;
+
+/// The end of the device for a job that only reads: the image, in whole sectors.
+pub fn read(len: u64) -> u64 {
+    sectors(len)
+}
+
+/// The end of the device for a resize of a file of `len` bytes: new tables may take as much again as
+/// the file, and the area that is added may be allocated with its metadata.
+pub fn resize(len: u64, size: SizeRequest) -> u64 {
+    let more = match size {
+        SizeRequest::Absolute(size) | SizeRequest::Grow(size) => size,
+        SizeRequest::Shrink(_) => 0,
+    };
+    create(len.saturating_mul(2), more)
+}
+
+/// The end of the device for a new image of `size` bytes.
+pub fn create(len: u64, size: u64) -> u64 {
+    let disk = size.saturating_add(size / METADATA_PART);
+    sectors(len.saturating_add(disk).saturating_add(SLACK))
+}
+
+/// Rounded up to a sector, and to what a file can have at most.
+fn sectors(len: u64) -> u64 {
+    let most = i64::MAX.unsigned_abs() / SECTOR * SECTOR;
+    len.checked_next_multiple_of(SECTOR).unwrap_or(most).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_whole_sectors_and_never_overflow() {
+        assert_eq!(read(1), 512);
+        assert_eq!(resize(1000, SizeRequest::Shrink(u64::MAX)), SLACK + 2048);
+        assert_eq!(resize(0, SizeRequest::Grow(1 << 30)), SLACK + (17 << 26));
+        for limit in [read(u64::MAX), resize(u64::MAX, SizeRequest::Absolute(u64::MAX)), create(0, u64::MAX)]
+        {
+            assert_eq!(limit, (1 << 63) - 512);
+        }
+    }
+}
