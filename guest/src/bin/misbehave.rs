@@ -72,7 +72,7 @@ fn run(guest: Guest) {
             reply(Err(OpError::Io(error)));
         }
         Misdeed::WrongFileSize => reply(Ok(ResizeOutcome { file_size_before: len + 1, ..honest })),
-        Misdeed::WrongSize => reply(Ok(ResizeOutcome { new_virtual_size: number + 1, ..honest })),
+        Misdeed::WrongSize => reply(Ok(ResizeOutcome { new_virtual_size: number + SECTOR, ..honest })),
         Misdeed::RefuseAfterWrite => {
             let _ = disk.write_at(0, &[1; 512]);
             reply(Err(OpError::Refused(Refusal::NoChecks)));

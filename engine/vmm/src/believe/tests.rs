@@ -68,7 +68,8 @@ fn lies_about_a_grown_image() {
     let lies = [
         ResizeOutcome { format: Format::Raw, ..outcome },
         ResizeOutcome { action: ResizeAction::NoOp, ..outcome },
-        ResizeOutcome { new_virtual_size: 1025, ..outcome },
+        ResizeOutcome { new_virtual_size: 1023, ..outcome },
+        ResizeOutcome { new_virtual_size: 1536, ..outcome },
         ResizeOutcome { old_virtual_size: u64::MAX, ..outcome },
         ResizeOutcome { file_size_before: LEN - 1, ..outcome },
         ResizeOutcome { file_size_after: LEN - 1, ..outcome },
