@@ -129,3 +129,6 @@ fn trailing_bytes(file: &ImageFile, header: &Header, len: u64) -> Result<(), Bui
     let end = file.len()?.next_multiple_of(header.cluster);
     file.fill(end, len, GARBAGE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,3 +213,6 @@ fn shuffle(items: &mut [Item], rng: &mut SplitMix64) {
         items.swap(last, other);
     }
 }
+
+#[cfg(test)]
+mod tests;
