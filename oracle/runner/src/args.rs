@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::archive::ArchiveArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -19,6 +20,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Run one case from a file again.
     Replay(ReplayArgs),
+    /// Keep versions of qemu-img to compare with.
+    Archive(ArchiveArgs),
 }
 
 /// Arguments of `compare`.

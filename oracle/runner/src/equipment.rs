@@ -1,12 +1,13 @@
 //! What there is to compare on this machine: instars, versions of qemu-img, and why one is missing.
 
+use crate::archive::Archive;
 use crate::args::{Common, EngineName};
 use anyhow::{Context, Result, bail};
 use oracle_case::Tools;
 use oracle_case::child::Tool;
 use oracle_judge::subject::{IMAGE, run_tool};
 use oracle_judge::{Instar, Qemu, Subject};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The first argument that makes the oracle be the instar that is built into it.
 pub const AS_INSTAR: &str = "__instar";
@@ -30,59 +31,40 @@ impl Equipment {
     /// Something that was asked for is missing, or nothing is left to compare.
     pub fn find(args: &Common, dir: &Path) -> Result<Self> {
         let mut notes = Vec::new();
-        let qemus = qemus(args, dir, &mut notes)?;
-        let maker = qemus.iter().rev().find_map(|q| {
-            Some(Tools { qemu_img: q.tool().clone(), qemu_io: q.io()?.clone() })
-        });
-        let Some(makers) = maker else {
-            bail!("no qemu-io next to any qemu-img: fixtures cannot be made (install qemu-utils)");
-        };
+        let archive = Archive::at(args.archive.as_deref())?;
+        let qemus = qemus(args, &archive, dir, &mut notes)?;
+        let makers = makers(&archive, &qemus)?;
         let instars = instars(args, dir, &mut notes)?;
         Ok(Self { instars, qemus, makers, notes })
     }
 }
 
-fn qemus(args: &Common, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Qemu>> {
-    let mut found = Vec::new();
+fn qemus(args: &Common, archive: &Archive, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Qemu>> {
+    let mut entries = Vec::new();
     for word in &args.qemu {
-        if word == "all" {
-            found.extend(in_path().map(|(img, io)| Qemu::probe(img, io, dir)).transpose()?);
-        } else if Path::new(word).exists() {
-            let path = std::path::absolute(word)?;
-            found.push(Qemu::probe(Tool::new(&path), beside(&path), dir)?);
-        } else {
-            bail!("no qemu-img {word}: there is none in PATH");
-        }
+        entries.extend(archive.select(word)?);
     }
-    found.sort_by(|a, b| a.version().cmp(&b.version()));
-    found.dedup_by(|a, b| a.version() == b.version());
-    if found.is_empty() {
-        bail!("no qemu-img to compare with: install qemu-utils, or run `oracle archive fetch`");
+    entries.sort_by(|a, b| a.version.cmp(&b.version));
+    entries.dedup_by(|a, b| a.version == b.version);
+    if entries.is_empty() {
+        bail!("no qemu-img in PATH or in the archive: install it, or run `oracle archive fetch`");
     }
-    for qemu in &found {
-        notes.push(format!("{} ({})", qemu.name(), place(qemu.tool())));
+    let mut found = Vec::new();
+    for entry in entries {
+        notes.push(format!("qemu-img {entry}"));
+        found.push(Qemu::probe(entry.qemu_img, entry.qemu_io, dir)?);
     }
     Ok(found)
 }
 
-fn place(tool: &Tool) -> String {
-    let last = tool.leading_args.last().map(PathBuf::from);
-    last.unwrap_or_else(|| tool.program.clone()).display().to_string()
-}
-
-/// `qemu-img` and `qemu-io` in `PATH`.
-fn in_path() -> Option<(Tool, Option<Tool>)> {
-    let path = std::env::var_os("PATH")?;
-    let img = std::env::split_paths(&path)
-        .map(|dir| dir.join("qemu-img"))
-        .find(|file| file.is_file())?;
-    Some((Tool::new(&img), beside(&img)))
-}
-
-/// The `qemu-io` in the directory of a `qemu-img`.
-fn beside(img: &Path) -> Option<Tool> {
-    let io = img.with_file_name("qemu-io");
-    io.is_file().then(|| Tool::new(io))
+/// Fixtures come from the newest qemu-img of all, whichever ones are compared: the same case then
+/// begins with the same bytes.
+fn makers(archive: &Archive, compared: &[Qemu]) -> Result<Tools> {
+    let tools = |img: &Tool, io: Option<&Tool>| Some(Tools { qemu_img: img.clone(), qemu_io: io?.clone() });
+    let newest = archive.entries()?;
+    let newest = newest.iter().rev().find_map(|e| tools(&e.qemu_img, e.qemu_io.as_ref()));
+    let given = || compared.iter().rev().find_map(|q| tools(q.tool(), q.io()));
+    newest.or_else(given).context("no qemu-io next to any qemu-img: install it (it makes the fixtures)")
 }
 
 fn instars(args: &Common, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Instar>> {

@@ -16,10 +16,8 @@ pub fn outcome(outcome: &Outcome, kept: &[Kept]) -> Result<()> {
     let names = |subjects: &[&dyn Subject]| -> Vec<String> {
         subjects.iter().map(|s| s.name().to_string()).collect()
     };
-    let instars: Vec<&dyn Subject> =
-        outcome.equipment.instars.iter().map(|i| i as &dyn Subject).collect();
-    let qemus: Vec<&dyn Subject> =
-        outcome.equipment.qemus.iter().map(|q| q as &dyn Subject).collect();
+    let instars: Vec<&dyn Subject> = outcome.equipment.instars.iter().map(|i| i as &dyn Subject).collect();
+    let qemus: Vec<&dyn Subject> = outcome.equipment.qemus.iter().map(|q| q as &dyn Subject).collect();
     let groups: Vec<Value> = tally
         .groups
         .iter()

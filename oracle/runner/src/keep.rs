@@ -8,11 +8,14 @@ use anyhow::{Context, Result};
 use oracle_case::Case;
 use oracle_judge::{Class, sparse, subject::IMAGE};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// How many groups are kept and shrunk; more than that have one cause, or nobody reads them.
 const MAX_GROUPS: usize = 12;
 /// How many cases are tried to shrink one.
 const SHRINK_RUNS: usize = 40;
+/// How long to go on starting such tries for one group.
+const SHRINK_TIME: Duration = Duration::from_secs(10);
 
 /// What was kept of one group.
 #[derive(Debug, Clone)]
@@ -37,7 +40,11 @@ fn keep_group(outcome: &Outcome, group: &Group, into: &Path, scratch: &Path) -> 
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
     let case = &outcome.jobs.get(group.job).context("a group without a case")?.case;
     let work = scratch.join("shrink");
+    let until = Instant::now() + SHRINK_TIME;
     let shows = |case: &Case| {
+        if Instant::now() > until {
+            return false;
+        }
         let judged = in_directory(&work, || run_case(&outcome.equipment, case, &work));
         judged.is_ok_and(|judged| has(&judged, &group.class))
     };

@@ -3,6 +3,7 @@
 //! `compare` runs seeded cases, `replay` one case from a file, `archive` keeps versions of qemu-img.
 //! See docs/oracle.md.
 
+mod archive;
 mod args;
 mod campaign;
 mod equipment;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Compare(args) => run::compare(&args),
         Command::Replay(args) => run::replay(&args),
+        Command::Archive(args) => archive::run(&args),
     };
     match result {
         Ok(code) => code,

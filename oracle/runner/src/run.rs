@@ -1,6 +1,6 @@
 //! The subcommands `compare` and `replay`.
 
-use crate::args::{CompareArgs, Common, OutputForm, ReplayArgs};
+use crate::args::{Common, CompareArgs, OutputForm, ReplayArgs};
 use crate::campaign::{Job, Judged, run_case};
 use crate::equipment::Equipment;
 use crate::tally::{Adder, Tally};
@@ -68,9 +68,11 @@ fn seeded(args: &CompareArgs) -> impl Iterator<Item = Job> {
         let name = case.fixture.format.name();
         args.format.is_empty() || args.format.iter().any(|f| f.name() == name)
     };
-    Case::sequence(args.seed, wanted)
-        .take(args.cases)
-        .map(|(seed, case)| Job { label: format!("seed {seed}"), shows: None, case })
+    Case::sequence(args.seed, wanted).take(args.cases).map(|(seed, case)| Job {
+        label: format!("seed {seed}"),
+        shows: None,
+        case,
+    })
 }
 
 fn job_of_file(path: &Path) -> Result<Job> {

@@ -57,9 +57,11 @@ fn candidates(case: &Case) -> Vec<Case> {
 
 /// How much there is to a case: parts, not bytes.
 fn weight(case: &Case) -> usize {
-    let options = case.fixture.format.qcow2().map_or(0, |q| {
-        usize::from(q.lazy_refcounts) + usize::from(q.zstd) + usize::from(q.preallocated)
-    });
+    let options = case
+        .fixture
+        .format
+        .qcow2()
+        .map_or(0, |q| usize::from(q.lazy_refcounts) + usize::from(q.zstd) + usize::from(q.preallocated));
     let fixture = case.fixture.writes.len() + case.fixture.tweaks.len();
     case.resizes.len() + case.after.len() + fixture + options
 }

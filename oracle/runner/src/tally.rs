@@ -159,10 +159,8 @@ impl<'a> Adder<'a> {
     /// The sum; `complete` if every known divergence had its case run.
     pub fn finish(mut self, complete: bool) -> Tally {
         let mut counts = std::mem::take(&mut self.counts);
-        self.tally.oracles = all()
-            .iter()
-            .map(|o| (o.name(), counts.remove(o.name()).unwrap_or_default()))
-            .collect();
+        self.tally.oracles =
+            all().iter().map(|o| (o.name(), counts.remove(o.name()).unwrap_or_default())).collect();
         self.tally.groups = self.groups.into_values().collect();
         self.tally.groups.sort_by_key(|g| (g.job, g.class.clone()));
         let versions: Vec<_> = self.equipment.qemus.iter().filter_map(Subject::version).collect();

@@ -6,6 +6,7 @@ use crate::subject::{Qemu, resize_args};
 use crate::text::{differences, without_environment};
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Trial, Verdict};
+use oracle_case::child::Ending;
 use oracle_case::{Outcome, Preallocation, Resize, expected_content};
 
 /// See the module.
@@ -50,7 +51,9 @@ impl Oracle for Metamorphic {
             if middle > old && middle < new {
                 findings.extend(relations.two_steps(middle, expected.length)?);
             }
-            findings.extend(relations.there_and_back(trial.case.fixture.size)?);
+            if old > 0 {
+                findings.extend(relations.there_and_back(trial.case.fixture.size)?);
+            }
         }
         Ok(Verdict::of(findings))
     }
@@ -106,7 +109,11 @@ impl Relations<'_> {
             let ran = self.trial.left.subject.run(&dir, "resize", &args)?;
             if !ran.success() {
                 let detail = format!("a resize to {size} bytes: {}", ran.summary());
-                let finding = self.trial.finding(NAME, "resize", Kind::Failed, detail);
+                let kind = match ran.ending {
+                    Ending::TimedOut => Kind::TimedOut,
+                    _ => Kind::Failed,
+                };
+                let finding = self.trial.finding(NAME, "resize", kind, detail);
                 return Ok(Err(Box::new(finding)));
             }
         }

@@ -20,9 +20,6 @@ mod support;
 mod untouched;
 mod writable;
 
-#[cfg(test)]
-mod tests;
-
 use crate::{JudgeError, Scope, Trial, Verdict};
 
 /// One way of telling whether a resize did right.

@@ -14,7 +14,7 @@ pub use tables::{Entry, EntryKind};
 pub use walk::{Layout, Role, walk};
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 /// Why an image could not be walked.
 #[derive(Debug, thiserror::Error)]

@@ -1,1 +1,0 @@
-//! Each oracle catches the fault planted for it.
