@@ -169,3 +169,6 @@ const fn half(value: u64, which: u32) -> u32 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

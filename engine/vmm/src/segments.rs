@@ -74,3 +74,8 @@ fn segment<'a>(header: &ProgramHeader, data: &'a [u8]) -> Result<Segment<'a>, &'
         _ => Err("a segment does not begin at a page, or is longer in the file than in memory"),
     }
 }
+
+// The path is the same from the build script, whose module lies elsewhere.
+#[cfg(test)]
+#[path = "segments/tests.rs"]
+mod tests;
