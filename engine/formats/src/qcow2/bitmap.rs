@@ -9,9 +9,9 @@ use crate::bytes::{be16, be32, be64};
 use crate::io::ReadAt;
 
 /// Length in bytes of the extension's data.
-const EXTENSION_LEN: u64 = 24;
+const EXTENSION_LEN: usize = 24;
 /// Length in bytes of what every directory entry has.
-const FIXED_LEN: u64 = 24;
+const FIXED_LEN: usize = 24;
 /// Most bitmaps of an image.
 const MAX_BITMAPS: u32 = 65535;
 /// Longest directory in bytes that QEMU reads.
@@ -30,8 +30,9 @@ const TYPE_DIRTY: u8 = 1;
 const IN_USE: u32 = 1;
 /// Flag bit 1: to be tracked at once.
 const AUTO: u32 = 2;
-/// Flag bits with a meaning: those two and "extra data compatible".
-const KNOWN_FLAGS: u32 = 7;
+/// Flag bits that QEMU accepts: those two. The third of the specification, "extra data compatible", means
+/// nothing without extra data.
+const KNOWN_FLAGS: u32 = 3;
 /// Bits that must be zero in an entry of a bitmap table.
 const ENTRY_RESERVED: u64 = 0xff00_0000_0000_01fe;
 /// Bits 9 to 55 of such an entry: the host offset.
@@ -94,7 +95,7 @@ impl Bitmaps {
         let mut extensions = Extensions::new(header);
         while let Some(extension) = extensions.next(image)? {
             if extension.kind == BITMAPS && header.autoclear & AUTOCLEAR_BITMAPS != 0 {
-                let mut data = [0; EXTENSION_LEN as usize];
+                let mut data = [0; EXTENSION_LEN];
                 extension.read(image, &mut data)?;
                 return Self::decode(&data, extension.len, extension.offset, header);
             }
@@ -104,10 +105,10 @@ impl Bitmaps {
 
     fn decode(data: &[u8], len: u64, at: u64, header: &Header) -> Result<Self, ExtensionError> {
         let (left, size, start) = (be32(data, 0), be64(data, 8), be64(data, 16));
-        let wrong = len != EXTENSION_LEN
+        let wrong = len != EXTENSION_LEN as u64
             || !(1..=MAX_BITMAPS).contains(&left)
             || be32(data, 4) != 0
-            || !(FIXED_LEN..=MAX_DIRECTORY).contains(&size)
+            || !(FIXED_LEN as u64..=MAX_DIRECTORY).contains(&size)
             || start == 0
             || header.geometry.in_cluster(start) != 0;
         if wrong {
@@ -131,8 +132,8 @@ impl Bitmaps {
         let Some(left) = self.left.checked_sub(1) else {
             return if ahead == 0 { Ok(None) } else { Err(invalid.into()) };
         };
-        let mut fixed = [0; FIXED_LEN as usize];
-        if ahead < FIXED_LEN {
+        let mut fixed = [0; FIXED_LEN];
+        if ahead < FIXED_LEN as u64 {
             return Err(invalid.into());
         }
         reader.exact(image, self.next, ahead, &mut fixed)?;
@@ -155,7 +156,7 @@ impl Bitmaps {
             in_use: flags & IN_USE != 0,
             auto: flags & AUTO != 0,
             granularity_bits: fixed.get(17).copied().unwrap_or(0),
-            name_offset: offset.saturating_add(FIXED_LEN).saturating_add(u64::from(be32(fixed, 20))),
+            name_offset: offset.saturating_add(FIXED_LEN as u64).saturating_add(u64::from(be32(fixed, 20))),
             name_len: u64::from(be16(fixed, 18)),
         }
     }

@@ -8,7 +8,7 @@ use crate::bytes::{be16, be32, be64, index};
 use crate::io::ReadAt;
 
 /// Length in bytes of what every entry has.
-const FIXED_LEN: u64 = 40;
+const FIXED_LEN: usize = 40;
 /// Longest extra data of an entry that QEMU reads, in bytes.
 const MAX_EXTRA: u64 = 1024;
 /// Longest snapshot table that QEMU reads, in bytes.
@@ -94,7 +94,7 @@ impl Snapshots {
         };
         let offset = self.next;
         let invalid = ImageError::SnapshotTable { offset };
-        let mut fixed = [0; FIXED_LEN as usize];
+        let mut fixed = [0; FIXED_LEN];
         let mut extra = [0; KNOWN_EXTRA];
         reader.exact(image, offset, MAX_TABLE, &mut fixed)?;
         let extra_len = u64::from(be32(&fixed, 36));
@@ -102,7 +102,7 @@ impl Snapshots {
             return Err(invalid.into());
         }
         let known = extra.get_mut(..index(extra_len).min(KNOWN_EXTRA)).unwrap_or_default();
-        let extra_at = offset.saturating_add(FIXED_LEN);
+        let extra_at = offset.saturating_add(FIXED_LEN as u64);
         reader.exact(image, extra_at, MAX_TABLE, known)?;
         let entry = self.decode(offset, &fixed, &extra, extra_len);
         self.next = entry.name_offset().saturating_add(entry.name_len).saturating_add(7) & !7;
@@ -126,12 +126,12 @@ impl Snapshots {
     }
 
     fn decode(&self, offset: u64, fixed: &[u8], extra: &[u8], extra_len: u64) -> SnapshotEntry {
-        let recorded = |at: usize| (extra_len >= at as u64 + 8).then(|| be64(extra, at));
+        let recorded = |at: usize| (extra_len >= (at as u64).saturating_add(8)).then(|| be64(extra, at));
         SnapshotEntry {
             offset,
             l1_offset: be64(fixed, 0),
             l1_entries: u64::from(be32(fixed, 8)),
-            id_offset: offset.saturating_add(FIXED_LEN).saturating_add(extra_len),
+            id_offset: offset.saturating_add(FIXED_LEN as u64).saturating_add(extra_len),
             id_len: u64::from(be16(fixed, 12)),
             name_len: u64::from(be16(fixed, 14)),
             date_sec: be32(fixed, 16),
