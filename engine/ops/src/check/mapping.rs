@@ -1,0 +1,208 @@
+//! Counting what L1 and L2 tables refer to.
+
+use super::Buffers;
+use super::refcounts::{self, Claims};
+use super::tally::{Place, Tally};
+use crate::disk::IoError;
+use crate::{ReadAt, Table};
+use instar_formats::bytes::be64;
+use instar_formats::qcow2::entry::{COMPRESSED, COPIED, L1_RESERVED, L2_RESERVED, OFFSET_MASK};
+use instar_formats::qcow2::walk::Buffered;
+use instar_formats::qcow2::{Cluster, L2Format};
+
+/// An L1 table and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct L1 {
+    /// Byte offset in the file.
+    pub offset: u64,
+    /// Number of entries.
+    pub entries: u64,
+    /// Whether it maps the disk as it is now: only then COPIED flags mean something and its
+    /// clusters enter the statistics.
+    pub active: bool,
+    /// What names it.
+    pub named_by: Place,
+}
+
+/// Bytes of an L1 entry.
+const L1_ENTRY: u64 = 8;
+
+/// Counts an L1 table, its L2 tables and what they name.
+///
+/// No image that makes sense names more L2 tables than the file has clusters; beyond as many, the rest
+/// of the table goes unread, so that a few bytes cannot keep a check busy for ever.
+pub(super) fn count<R: ReadAt>(
+    disk: &mut R,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+    l1: L1,
+) -> Result<(), IoError> {
+    let bytes = l1.entries.saturating_mul(L1_ENTRY);
+    tally.refer(l1.offset, bytes, l1.named_by);
+    let mut done = 0;
+    let mut walks = tally.file_clusters();
+    while done < bytes && l1.offset.saturating_add(done) < tally.file_len {
+        let at = l1.offset.saturating_add(done);
+        let piece = buffers.l1.piece(disk, at, bytes.saturating_sub(done))?;
+        for (i, entry) in piece.as_chunks::<8>().0.iter().enumerate() {
+            let value = u64::from_be_bytes(*entry);
+            if value == 0 {
+                continue;
+            }
+            let offset = at.saturating_add((i as u64).saturating_mul(L1_ENTRY));
+            let place = Place { table: Table::L1, offset, value };
+            let Some(table) = l1_entry(tally, place, l1.active) else {
+                if l1.active {
+                    refcounts::copied_past_end(disk, &mut buffers.claims, tally, place)?;
+                }
+                continue;
+            };
+            let Some(left) = walks.checked_sub(1) else {
+                tally.incomplete(u64::from(tally.first_pass));
+                return Ok(());
+            };
+            walks = left;
+            l2_table(disk, (&mut buffers.l2, &mut buffers.claims), tally, table, l1.active)?;
+        }
+        done = done.saturating_add(piece.len() as u64 & !7).max(done.saturating_add(1));
+    }
+    Ok(())
+}
+
+/// Counts the L2 table that an L1 entry names, and returns where it is, if there is anything to read.
+fn l1_entry(tally: &mut Tally<'_>, place: Place, active: bool) -> Option<u64> {
+    let offset = place.value & OFFSET_MASK;
+    if place.value & L1_RESERVED != 0 {
+        tally.invalid(place);
+    }
+    tally.refer(offset, tally.geometry().cluster_size(), place);
+    if active {
+        tally.copied(offset, place);
+    }
+    if tally.geometry().in_cluster(offset) != 0 {
+        tally.invalid(place);
+    }
+    (offset < tally.file_len).then_some(offset)
+}
+
+fn l2_table<R: ReadAt>(
+    disk: &mut R,
+    (reader, claims): (&mut Buffered<'_>, &mut Claims<'_>),
+    tally: &mut Tally<'_>,
+    table: u64,
+    active: bool,
+) -> Result<(), IoError> {
+    let size = tally.geometry().cluster_size();
+    let step = tally.geometry().l2_entry_size();
+    let mut l2 = L2 { active, expected: 0 };
+    let mut done = 0;
+    while done < size {
+        let at = table.saturating_add(done);
+        let piece = reader.piece(disk, at, size.saturating_sub(done))?;
+        let words = piece.as_chunks::<8>().0;
+        for (i, entry) in words.iter().enumerate().step_by(usize::from(step == 16).saturating_add(1)) {
+            let value = u64::from_be_bytes(*entry);
+            let bitmap =
+                if step == 16 { words.get(i.saturating_add(1)).map_or(0, |w| be64(w, 0)) } else { 0 };
+            if value | bitmap != 0 {
+                let offset = at.saturating_add((i as u64).saturating_mul(8));
+                let place = Place { table: Table::L2, offset, value };
+                l2.entry(tally, place, bitmap);
+                if active && names_past_end(tally, value) {
+                    refcounts::copied_past_end(disk, claims, tally, place)?;
+                }
+            }
+        }
+        done = done.saturating_add((piece.len() as u64).max(step));
+    }
+    Ok(())
+}
+
+/// Whether a standard entry names a cluster past the end of the file.
+const fn names_past_end(tally: &Tally<'_>, value: u64) -> bool {
+    value & COMPRESSED == 0 && value & OFFSET_MASK >= tally.file_len && !tally.data_file()
+}
+
+/// An L2 table on the way through it.
+struct L2 {
+    active: bool,
+    /// Where the next cluster would be if the guest's clusters followed each other; 0 at the start.
+    expected: u64,
+}
+
+impl L2 {
+    fn entry(&mut self, tally: &mut Tally<'_>, place: Place, bitmap: u64) {
+        if place.value & COMPRESSED != 0 {
+            self.compressed(tally, place, bitmap);
+        } else {
+            self.standard(tally, place, bitmap);
+        }
+    }
+
+    fn compressed(&self, tally: &mut Tally<'_>, place: Place, bitmap: u64) {
+        if place.value & COPIED != 0 {
+            tally.invalid(place);
+        }
+        if tally.data_file() || bitmap != 0 {
+            return tally.invalid(place);
+        }
+        let format = L2Format { geometry: tally.geometry(), version: tally.header.version };
+        let Cluster::Compressed { offset, len } = format.decode(place.value & !COPIED, 0) else {
+            return tally.invalid(place);
+        };
+        if self.active && tally.first_pass {
+            let report = &mut tally.report;
+            report.compressed_clusters = report.compressed_clusters.saturating_add(1);
+            report.allocated_clusters = report.allocated_clusters.saturating_add(1);
+            report.fragmented_clusters = report.fragmented_clusters.saturating_add(1);
+        }
+        tally.refer(offset, len, place);
+    }
+
+    fn standard(&mut self, tally: &mut Tally<'_>, place: Place, bitmap: u64) {
+        let offset = place.value & OFFSET_MASK;
+        let (zeros, present) = (bitmap >> 32, bitmap & 0xffff_ffff);
+        if place.value & L2_RESERVED != 0 {
+            tally.invalid(place);
+        }
+        if offset == 0 && !(tally.data_file() && place.value & COPIED != 0) {
+            if present != 0 {
+                tally.invalid(place);
+            }
+            return;
+        }
+        if zeros & present != 0 {
+            tally.invalid(place);
+        }
+        self.placed(tally, offset);
+        if tally.geometry().in_cluster(offset) != 0 {
+            tally.invalid(place);
+        }
+        if tally.data_file() {
+            self.in_data_file(tally, place);
+        } else {
+            tally.refer(offset, tally.geometry().cluster_size(), place);
+            if self.active {
+                tally.copied(offset, place);
+            }
+        }
+    }
+
+    /// Clusters of a data file are counted nowhere; each belongs to one entry.
+    fn in_data_file(&self, tally: &mut Tally<'_>, place: Place) {
+        if self.active && tally.first_pass {
+            tally.compare_copied(place, 1);
+        }
+    }
+
+    /// Statistics of a guest cluster with a place of its own.
+    fn placed(&mut self, tally: &mut Tally<'_>, offset: u64) {
+        if self.active && tally.first_pass {
+            let report = &mut tally.report;
+            report.allocated_clusters = report.allocated_clusters.saturating_add(1);
+            let apart = self.expected != 0 && self.expected != offset;
+            report.fragmented_clusters = report.fragmented_clusters.saturating_add(u64::from(apart));
+        }
+        self.expected = offset.saturating_add(tally.geometry().cluster_size());
+    }
+}

@@ -1,0 +1,214 @@
+//! Reading the image's refcounts, and comparing them with what was counted.
+
+use super::Buffers;
+use super::tally::{Place, Tally};
+use super::window::UNREADABLE;
+use crate::disk::IoError;
+use crate::{CheckFinding, ReadAt, Table};
+use instar_formats::qcow2::entry::{OFFSET_MASK, REFCOUNT_TABLE_RESERVED};
+use instar_formats::qcow2::walk::Buffered;
+use instar_formats::qcow2::{header, refcount};
+
+/// Bytes of a refcount block that are read when one refcount is wanted: its neighbours may be next.
+const FEW: u64 = 4096;
+/// Bytes of an entry of the refcount table.
+const ENTRY: usize = 8;
+
+/// Pieces of the refcount table and of a refcount block.
+pub(super) struct Claims<'b> {
+    /// Of the table.
+    pub table: Buffered<'b>,
+    /// Of a block.
+    pub block: Buffered<'b>,
+}
+
+/// Reads the refcounts of the window's clusters.
+pub(super) fn load<R: ReadAt>(
+    disk: &mut R,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+) -> Result<(), IoError> {
+    let per_block = tally.geometry().refcounts_per_block();
+    let window = tally.window.range();
+    let last = tally.file_clusters();
+    let mut index = window.start.wrapping_shr(tally.geometry().refcounts_per_block_bits());
+    while index < tally.header.refcount_table_entries() && index.saturating_mul(per_block) <= last {
+        let first = index.saturating_mul(per_block);
+        let block = entry(disk, &mut buffers.claims, tally, index)?.value & !REFCOUNT_TABLE_RESERVED;
+        if block != 0 && first >= window.end {
+            tally.window.mention(first);
+            break;
+        }
+        if block != 0 {
+            load_block(disk, buffers, tally, block, first)?;
+        }
+        index = index.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn load_block<R: ReadAt>(
+    disk: &mut R,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+    block: u64,
+    first: u64,
+) -> Result<(), IoError> {
+    let (geometry, order) = (tally.geometry(), tally.geometry().refcount_order());
+    let window = tally.window.range();
+    let end =
+        first.saturating_add(geometry.refcounts_per_block()).min(tally.file_clusters().saturating_add(1));
+    let (from, to) = (first.max(window.start), end.min(window.end));
+    if to < end {
+        tally.window.mention(to);
+    }
+    if geometry.in_cluster(block) != 0 {
+        (from..to).for_each(|cluster| tally.window.claim(cluster, UNREADABLE));
+        return Ok(());
+    }
+    let mut cluster = from;
+    while cluster < to {
+        // Entries narrower than a byte are read from the byte they are in.
+        let index = cluster.saturating_sub(first);
+        let start = (index << order) / 8;
+        let ahead = geometry.cluster_size().saturating_sub(start);
+        let piece = buffers.claims.block.piece(disk, block.saturating_add(start), ahead)?;
+        let skip = index.saturating_sub((start << 3) >> order);
+        let there = ((piece.len() as u64) << 3 >> order).saturating_sub(skip).min(to.saturating_sub(cluster));
+        for i in 0..there {
+            let value = refcount::get(piece, order, skip.saturating_add(i));
+            let value = u32::try_from(value).unwrap_or(UNREADABLE).min(UNREADABLE.saturating_sub(1));
+            if value != 0 {
+                tally.window.claim(cluster.saturating_add(i), value);
+            }
+        }
+        cluster = cluster.saturating_add(there.max(1));
+    }
+    Ok(())
+}
+
+/// Counts the refcount table and its blocks. They come last: whatever else refers to a block by
+/// then is one reference too many.
+pub(super) fn count<R: ReadAt>(
+    disk: &mut R,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+) -> Result<(), IoError> {
+    let (offset, len) = (tally.header.refcount_table_offset, tally.header.refcount_table_bytes());
+    let named_by = Place {
+        table: Table::RefcountTable,
+        offset: header::at::REFCOUNT_TABLE_OFFSET as u64,
+        value: offset,
+    };
+    tally.refer(offset, len, named_by);
+    if offset >= tally.file_len {
+        return Ok(());
+    }
+    for index in 0..tally.header.refcount_table_entries() {
+        let place = entry(disk, &mut buffers.claims, tally, index)?;
+        if place.value != 0 {
+            count_block(tally, place);
+        }
+    }
+    Ok(())
+}
+
+fn count_block(tally: &mut Tally<'_>, place: Place) {
+    let geometry = tally.geometry();
+    let end = geometry.align_up(tally.file_len);
+    if place.value & REFCOUNT_TABLE_RESERVED != 0
+        || geometry.in_cluster(place.value) != 0
+        || place.value >= end
+    {
+        return tally.invalid(place);
+    }
+    tally.refer(place.value, geometry.cluster_size(), place);
+    let shared = tally.window.get(geometry.cluster(place.value)).is_some_and(|s| s.references != 1);
+    if shared {
+        tally.find(CheckFinding::Entry { table: place.table, offset: place.offset, value: place.value });
+    }
+}
+
+fn entry<R: ReadAt>(
+    disk: &mut R,
+    claims: &mut Claims<'_>,
+    tally: &Tally<'_>,
+    index: u64,
+) -> Result<Place, IoError> {
+    let at = index.saturating_mul(ENTRY as u64);
+    let offset = tally.header.refcount_table_offset.saturating_add(at);
+    let mut value = [0; ENTRY];
+    let ahead = tally.header.refcount_table_bytes().saturating_sub(at);
+    claims.table.exact(disk, offset, ahead, &mut value)?;
+    Ok(Place { table: Table::RefcountTable, offset, value: u64::from_be_bytes(value) })
+}
+
+/// That the COPIED flag of an entry that names a cluster past the end of the file, where no window
+/// is, says whether the refcount is one.
+pub(super) fn copied_past_end<R: ReadAt>(
+    disk: &mut R,
+    claims: &mut Claims<'_>,
+    tally: &mut Tally<'_>,
+    place: Place,
+) -> Result<(), IoError> {
+    if !tally.first_pass || tally.tells_no_more() {
+        return Ok(());
+    }
+    let cluster = tally.geometry().cluster(place.value & OFFSET_MASK);
+    if let Some(refcount) = claimed(disk, claims, tally, cluster)? {
+        tally.compare_copied(place, refcount);
+    }
+    Ok(())
+}
+
+/// What the image claims of one cluster, `None` if that cannot be read.
+fn claimed<R: ReadAt>(
+    disk: &mut R,
+    claims: &mut Claims<'_>,
+    tally: &Tally<'_>,
+    cluster: u64,
+) -> Result<Option<u64>, IoError> {
+    let (geometry, order) = (tally.geometry(), tally.geometry().refcount_order());
+    let table_index = cluster.wrapping_shr(geometry.refcounts_per_block_bits());
+    if table_index >= tally.header.refcount_table_entries() {
+        return Ok(Some(0));
+    }
+    let block = entry(disk, claims, tally, table_index)?.value & !REFCOUNT_TABLE_RESERVED;
+    if block == 0 || geometry.in_cluster(block) != 0 {
+        return Ok((block == 0).then_some(0));
+    }
+    let index = cluster & geometry.refcounts_per_block().saturating_sub(1);
+    let start = ((index << order) >> 6) << 3;
+    let ahead = geometry.cluster_size().saturating_sub(start).min(FEW);
+    let piece = claims.block.piece(disk, block.saturating_add(start), ahead)?;
+    Ok(Some(refcount::get(piece, order, index.saturating_sub((start << 3) >> order))))
+}
+
+/// Compares the refcounts of the window's clusters with the references.
+pub(super) fn compare(tally: &mut Tally<'_>) {
+    let window = tally.window.range();
+    let file_clusters = tally.file_clusters();
+    for cluster in window.start..window.end.min(file_clusters.saturating_add(1)) {
+        let Some(slot) = tally.window.get(cluster) else {
+            break;
+        };
+        // A table that ends in the cluster after the last one of the file puts it into the image.
+        if cluster >= file_clusters && slot.references == 0 {
+            continue;
+        }
+        if slot.refcount == UNREADABLE {
+            tally.incomplete(1);
+            continue;
+        }
+        if slot.refcount == 0 && slot.references == 0 {
+            continue;
+        }
+        tally.report.image_end_offset = tally.geometry().offset(cluster.saturating_add(1));
+        let (refcount, references) = (u64::from(slot.refcount), u64::from(slot.references));
+        match refcount.cmp(&references) {
+            core::cmp::Ordering::Equal => {}
+            core::cmp::Ordering::Greater => tally.find(CheckFinding::Leak { cluster, refcount, references }),
+            core::cmp::Ordering::Less => tally.find(CheckFinding::Refcount { cluster, refcount, references }),
+        }
+    }
+}

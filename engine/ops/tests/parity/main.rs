@@ -1,0 +1,69 @@
+//! `info` and `check` against the `qemu-img` of this machine, on images that it made and on what
+//! became of them by hand. Without `qemu-img` every trial is ignored.
+
+mod faults;
+mod recipe;
+mod subject;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::Command;
+use subject::FileDisk;
+
+fn main() {
+    let args = Arguments::from_args();
+    let absent =
+        ["qemu-img", "qemu-io"].into_iter().find(|tool| Command::new(tool).arg("-V").output().is_err());
+    let mut trials = Vec::new();
+    for image in recipe::images() {
+        let faults = faults::of(image.name);
+        trials.push(trial(absent, format!("info::{}", image.name), move || info(&image)));
+        trials.push(trial(absent, format!("check::{}", image.name), move || check(&image, None)));
+        for fault in faults {
+            let name = format!("check::{}::{}", image.name, fault.name);
+            trials.push(trial(absent, name, move || check(&image, Some(&fault))));
+        }
+    }
+    libtest_mimic::run(&args, trials).exit();
+}
+
+fn trial(
+    absent: Option<&str>,
+    name: String,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    match absent {
+        Some(tool) => Trial::test(format!("{name} (no {tool} here)"), || Ok(())).with_ignored_flag(true),
+        None => Trial::test(name, run),
+    }
+}
+
+fn info(image: &recipe::Recipe) -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let file = image.build(dir.path())?;
+    let ours = subject::info(&mut FileDisk::open(&file)?);
+    let theirs = subject::qemu_info(&file)?;
+    same(&ours, &theirs)
+}
+
+fn check(image: &recipe::Recipe, fault: Option<&faults::Fault>) -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let file = image.build(dir.path())?;
+    if let Some(fault) = fault {
+        let mut bytes = std::fs::read(&file)?;
+        (fault.apply)(&mut bytes);
+        std::fs::write(&file, bytes)?;
+    }
+    let ours = subject::check(&mut FileDisk::open(&file)?);
+    let theirs = subject::qemu_check(&file)?;
+    if fault.is_some_and(|fault| fault.exit_code_only) {
+        return same(&subject::exit_code(&ours), &subject::exit_code(&theirs));
+    }
+    same(&ours, &theirs)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(ours: &T, theirs: &T) -> Result<(), Failed> {
+    if ours == theirs {
+        return Ok(());
+    }
+    Err(format!("ours:   {ours:?}\ntheirs: {theirs:?}").into())
+}
