@@ -63,6 +63,9 @@ fn operand(args: &CreateArgs) -> Result<&OsString, CliError> {
 /// Makes the request out of format, options and size, and announces it.
 fn request(args: &CreateArgs, file: &OsStr) -> Result<CreateRequest, CliError> {
     let failed = |reason| CliError::Create { name: shown(file), reason };
+    for list in &args.options {
+        Options::check_list(list).map_err(CliError::Refused)?;
+    }
     let size = args.size.as_deref().map(operand_size).transpose()?;
     let unknown = |_| failed(format!("Unknown file format '{}'", shown(args.format.as_ref())));
     let format = parse_format(&args.format).map_err(unknown)?;

@@ -29,6 +29,17 @@ pub struct Options {
 }
 
 impl Options {
+    /// Refuses a value of `-o` that is no list; this comes before any other check of `create`.
+    ///
+    /// # Errors
+    /// What to say, without the file's name.
+    pub fn check_list(list: &str) -> Result<(), String> {
+        match list.is_empty() || list.starts_with(',') || list.ends_with(',') {
+            true => Err(format!("Invalid option list: {}", printable(list))),
+            false => Ok(()),
+        }
+    }
+
     /// Parses the values of all `-o`; of an option given twice the last one counts.
     ///
     /// # Errors
@@ -46,9 +57,6 @@ impl Options {
             refcount_bits: 16,
         };
         for list in lists {
-            if list.is_empty() || list.starts_with(',') || list.ends_with(',') {
-                return Err(format!("Invalid option list: {}", printable(list)));
-            }
             for (name, value) in list.split(',').map(name_and_value) {
                 options.set(name, value)?;
             }
@@ -223,12 +231,14 @@ mod tests {
             ("preallocation=full", "Preallocation is not supported"),
             ("backing_file=x", "Option 'backing_file' is not supported"),
             ("encrypt.format=luks", "Option 'encrypt.format' is not supported"),
-            (",size=1", "Invalid option list: ,size=1"),
-            ("", "Invalid option list: "),
         ];
         for (list, text) in table {
             let error = qcow2(list).expect_err(list);
             assert!(error.starts_with(text), "{list}: {error}");
+        }
+        for list in ["", ",size=1M", "size=1M,"] {
+            let error = Options::check_list(list).expect_err(list);
+            assert_eq!(error, format!("Invalid option list: {list}"));
         }
         let raw = Options::parse(Format::Raw, &["cluster_size=4k".to_owned()]);
         assert_eq!(raw, Err("Invalid parameter 'cluster_size'".to_owned()));

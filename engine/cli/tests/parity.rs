@@ -1,2 +1,0 @@
-//! Side by side with the installed `qemu-img`.
-fn main() {}

@@ -1,0 +1,86 @@
+//! While one program has an image open, the other one keeps away from it.
+
+use crate::pair::{Answer, Engine, instar};
+use crate::{Verdict, fixture::Fixtures, trial};
+use libtest_mimic::{Failed, Trial};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// How `qemu-io` holds an image, what `instar` is asked then, and what it answers.
+const CASES: &[(&str, &str, Option<&str>)] = &[
+    ("-f qcow2 q.img", "resize -f qcow2 q.img 8M", Some("Failed to get \"write\" lock")),
+    ("-f qcow2 q.img", "info q.img", Some("Failed to get shared \"write\" lock")),
+    ("-f qcow2 q.img", "info -U q.img", None),
+    ("-f qcow2 q.img", "check q.img", Some("Failed to get shared \"write\" lock")),
+    ("-f qcow2 q.img", "check --force-share q.img", None),
+    ("-f qcow2 q.img", "create -f qcow2 q.img 1M", Some("Failed to get \"write\" lock")),
+    ("-r -f qcow2 q.img", "resize -f qcow2 q.img 8M", Some("Failed to get \"write\" lock")),
+    ("-r -f qcow2 q.img", "info q.img", None),
+    ("-r -f qcow2 q.img", "check q.img", None),
+    ("-f raw raw.img", "info -f raw raw.img", None),
+    ("-f raw raw.img", "resize -f raw raw.img 2M", Some("Failed to get shared \"write\" lock")),
+];
+
+/// One trial for each, and one for the other direction.
+pub fn trials(engine: Engine) -> Vec<Trial> {
+    let each = CASES.iter().map(|&(held, line, refusal)| {
+        let name = format!("{} while qemu-io {held}: {line}", engine.name());
+        trial(name, move |f| while_held(f, engine, held, line, refusal))
+    });
+    each.collect()
+}
+
+fn while_held(fixtures: &Fixtures, engine: Engine, held: &str, line: &str, refusal: Option<&str>) -> Verdict {
+    let args: Vec<&str> = line.split(' ').collect();
+    let holder = Holder::start(fixtures.path(), held)?;
+    let answer = instar(fixtures.path(), engine, &args)?;
+    holder.stop()?;
+    match refusal {
+        None if answer.code == Some(0) => {}
+        Some(text) if refused(&answer, text) => {}
+        _ => return Err(format!("{line}: {answer:?}").into()),
+    }
+    // And nothing is left locked.
+    let after = instar(fixtures.path(), engine, &args)?;
+    match after.code {
+        Some(0) => Ok(()),
+        _ => Err(format!("{line} afterwards: {after:?}").into()),
+    }
+}
+
+fn refused(answer: &Answer, text: &str) -> bool {
+    let lines: Vec<&str> = answer.err.lines().collect();
+    answer.code == Some(1)
+        && answer.out.lines().all(|l| l.starts_with("Formatting "))
+        && matches!(lines[..], [first, second] if first.ends_with(text)
+            && second.starts_with("Is another process using the image ["))
+}
+
+/// A `qemu-io` that has an image open until it is told to quit.
+struct Holder(Child);
+
+impl Holder {
+    fn start(dir: &Path, args: &str) -> Result<Self, Failed> {
+        let mut child = Command::new("qemu-io")
+            .args(args.split(' '))
+            .current_dir(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        // The image is open when the first command is answered.
+        let stdin = child.stdin.as_mut().ok_or("no stdin")?;
+        stdin.write_all(b"length\n")?;
+        stdin.flush()?;
+        let stdout = child.stdout.as_mut().ok_or("no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok(Self(child))
+    }
+
+    fn stop(mut self) -> Verdict {
+        drop(self.0.stdin.take());
+        self.0.wait()?;
+        Ok(())
+    }
+}

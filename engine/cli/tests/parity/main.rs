@@ -1,0 +1,51 @@
+//! Side by side with the installed `qemu-img`: the same words, the same streams, the same codes.
+//!
+//! The installed binary must have the command line of 10.1 or later (Debian's 10.0 has it). Where
+//! there is none, or no /dev/kvm, the trials concerned are ignored and their kind says why.
+
+mod alone;
+mod fixture;
+mod inspect;
+mod locks;
+mod pair;
+mod resize;
+mod usage;
+
+use fixture::Fixtures;
+use libtest_mimic::{Arguments, Failed, Trial};
+use pair::Engine;
+use std::process::ExitCode;
+
+/// What a trial answers.
+type Verdict = Result<(), Failed>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = alone::trials();
+    let reason = pair::missing_qemu_img();
+    for engine in [Engine::InProcess, Engine::Kvm] {
+        let missing = reason.or_else(|| engine.missing());
+        let mut group = usage::trials(engine);
+        group.extend(resize::trials(engine));
+        group.extend(inspect::trials(engine));
+        group.extend(locks::trials(engine));
+        trials.extend(group.into_iter().map(|t| unless(missing, t)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Ignores a trial, with the reason as its kind.
+fn unless(missing: Option<&'static str>, trial: Trial) -> Trial {
+    match missing {
+        Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
+        None => trial,
+    }
+}
+
+/// Makes a trial that works in a directory of its own, filled with the fixtures.
+fn trial(name: String, body: impl FnOnce(&Fixtures) -> Verdict + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let fixtures = Fixtures::new()?;
+        body(&fixtures)
+    })
+}
