@@ -164,31 +164,33 @@ impl NewL1 {
         Ok(())
     }
 
-    /// Calls `each` with every table entry that gets a new block, in order, and the cluster it gets.
+    /// Calls `each` with every table entry that gets a new block and the cluster it gets: first the
+    /// blocks that count the new blocks (`true`), then those that count the L1 table only. So the
+    /// cluster of each is counted by itself or by one before it.
     fn for_each_block<T: Target>(
         &self,
         image: &mut T,
         header: &Header,
         window: &mut TableWindow<'_>,
-        mut each: impl FnMut(&mut T, u64, u64) -> Result<(), IoError>,
+        mut each: impl FnMut(&mut T, u64, u64, bool) -> Result<(), IoError>,
     ) -> Result<(), PlanError> {
         let g = header.geometry;
         let mut cluster = self.blocks.first;
-        let mut entry = block_of(g, self.clusters.first);
-        while cluster < self.blocks.end() {
-            if window.get(image, entry)? == 0 && self.needs(g, entry) {
-                each(image, entry, cluster)?;
-                cluster = cluster.saturating_add(1);
+        if self.blocks.count == 0 {
+            return Ok(());
+        }
+        let own_first = block_of(g, self.blocks.first);
+        let own = own_first..block_of(g, self.table.end().saturating_sub(1)).saturating_add(1);
+        let l1_end = block_of(g, self.clusters.end().saturating_sub(1)).saturating_add(1).min(own_first);
+        for (entries, is_own) in [(own, true), (block_of(g, self.clusters.first)..l1_end, false)] {
+            for entry in entries {
+                if window.get(image, entry)? == 0 {
+                    each(image, entry, cluster, is_own)?;
+                    cluster = cluster.saturating_add(1);
+                }
             }
-            entry = entry.saturating_add(1);
         }
         Ok(())
-    }
-
-    /// Whether the block of table entry `entry` counts anything new.
-    fn needs(&self, g: Geometry, entry: u64) -> bool {
-        let covered = covered_by(g, entry);
-        [self.clusters, self.blocks, self.table].iter().any(|run| run.intersect(covered).count > 0)
     }
 
     /// The new refcount blocks, complete.
@@ -201,7 +203,7 @@ impl NewL1 {
     ) -> Result<(), PlanError> {
         let g = header.geometry;
         let block = buf.get_mut(..index(g.cluster_size())).unwrap_or_default();
-        self.for_each_block(image, header, window, |image, entry, cluster| {
+        self.for_each_block(image, header, window, |image, entry, cluster, _| {
             block.fill(0);
             let covered = covered_by(g, entry);
             for run in [self.clusters, self.blocks, self.table] {
@@ -215,7 +217,8 @@ impl NewL1 {
         })
     }
 
-    /// Names the new blocks in the old refcount table.
+    /// Names the new blocks in the old refcount table. A block that counts other new blocks is
+    /// durable before any that it counts: else a crash could leave one in use with no refcount.
     fn hook_blocks<T: Target>(
         &self,
         image: &mut T,
@@ -223,9 +226,10 @@ impl NewL1 {
         window: &mut TableWindow<'_>,
     ) -> Result<(), PlanError> {
         let table = table_of(header);
-        self.for_each_block(image, header, window, |image, entry, cluster| {
+        self.for_each_block(image, header, window, |image, entry, cluster, counts_blocks| {
             let data = header.geometry.offset(cluster).to_be_bytes();
-            image.apply(Patch::Write { offset: table.at(entry), data: &data })
+            image.apply(Patch::Write { offset: table.at(entry), data: &data })?;
+            if counts_blocks { image.apply(Patch::Barrier) } else { Ok(()) }
         })
     }
 
@@ -241,7 +245,7 @@ impl NewL1 {
         let entries = self.table.count.saturating_mul(g.table_entries_per_cluster());
         let new = Table { offset: g.offset(self.table.first), entries };
         copy_table(image, table_of(header), new, buf)?;
-        self.for_each_block(image, header, window, |image, entry, cluster| {
+        self.for_each_block(image, header, window, |image, entry, cluster, _| {
             let mut data = [0; 8];
             put_be64(&mut data, 0, g.offset(cluster));
             image.apply(Patch::Write { offset: new.at(entry), data: &data })

@@ -7,7 +7,8 @@
 //! **Grow** ([`grow`]), between barriers:
 //! 1. new refcount blocks, the new L1 table, a new refcount table, and a refcount of one for each of
 //!    their clusters: until something names them they are leaks;
-//! 2. entries of the old refcount table, if it stays: they name blocks that are complete;
+//! 2. entries of the old refcount table, if it stays: they name blocks that are complete, and that
+//!    are counted by blocks named before them, behind a barrier each;
 //! 3. the header sector;
 //! 4. the refcounts of the old tables go down: until then they are leaks.
 //!
