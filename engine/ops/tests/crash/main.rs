@@ -5,6 +5,8 @@
 //! them may be torn at a sector boundary. Small intervals are tried exhaustively, larger ones by a
 //! seeded sample.
 
+#![allow(clippy::unwrap_used)]
+
 mod disk;
 mod image;
 
