@@ -3,17 +3,19 @@
 use crate::Body;
 use instar_ops::disk::{Direction, IoError};
 use instar_ops::{
-    CreateRequest, Disk, Format, InfoRequest, OpError, Preallocation, Qcow2Options, ReadAt, ResizeError,
-    ResizeOutcome, ResizeRequest, SCRATCH_LEN, SizeRequest,
+    CheckRequest, CreateRequest, Disk, Format, InfoRequest, OpError, Preallocation, Qcow2Options, ReadAt,
+    ResizeError, ResizeOutcome, ResizeRequest, SCRATCH_LEN, SizeRequest,
 };
 use instar_vmm::{Kvm, Stats};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 pub const TRIALS: &[(&str, Body)] = &[
     ("a_life_of_a_qcow2_image", life_of_qcow2),
     ("a_life_of_a_raw_image", life_of_raw),
     ("every_cluster_size_and_refcount_width", every_shape),
+    ("a_check_finds_what_it_finds_in_process", check),
     ("a_refusal_writes_nothing", refusal),
     ("a_resize_takes_few_exits", few_exits),
     ("machines_run_side_by_side", side_by_side),
@@ -167,6 +169,37 @@ fn every_shape(kvm: Kvm) {
             twins.resize(SizeRequest::Absolute(1 << 28));
             twins.resize(SizeRequest::Absolute(1 << 22));
         }
+    }
+}
+
+/// Spoils the refcounts of the first clusters: two that are too high, then two that are too low.
+fn spoil(twins: &mut Twins) {
+    let at = |offset: usize| {
+        let bytes = twins.bytes[offset..offset + 8].try_into().unwrap();
+        usize::try_from(u64::from_be_bytes(bytes)).unwrap()
+    };
+    // The refcount table's offset is at byte 48 of the header; its first entry is a block's offset.
+    let block = at(at(48));
+    let entries = [0, 2, 0, 9, 0, 0, 0, 0];
+    twins.bytes[block..block + 8].copy_from_slice(&entries);
+    twins.path.as_file().write_all_at(&entries, block as u64).unwrap();
+}
+
+fn check(kvm: Kvm) {
+    let mut twins = Twins::create(kvm, &qcow2(1 << 30));
+    for spoilt in [false, true] {
+        let request = CheckRequest { format: None };
+        let (mut there, mut here) = (Vec::new(), Vec::new());
+        let finished =
+            twins.kvm.check(twins.path.as_file(), &request, &mut |finding| there.push(finding)).unwrap();
+        let mut memory = Memory::new(twins.bytes.clone());
+        let report = instar_ops::check(&mut memory, &request, &mut twins.scratch, &mut |finding| {
+            here.push(finding);
+        });
+        assert_eq!((finished.result, &there), (report, &here));
+        assert_eq!(there.is_empty(), !spoilt, "{there:?}");
+        assert_eq!(finished.stats.bytes_written, 0);
+        spoil(&mut twins);
     }
 }
 
