@@ -15,7 +15,12 @@ const SECTOR: u64 = 512;
 /// # Errors
 /// [`CliError::Implausible`] names the contradiction.
 pub fn check_resize(request: &ResizeRequest, file_len: u64, outcome: &ResizeOutcome) -> Result<(), CliError> {
-    let ResizeOutcome { old_virtual_size: old, new_virtual_size: new, .. } = *outcome;
+    let old = outcome.old_virtual_size;
+    // A raw image's new size is counted in sectors like its old one, its file's length is not.
+    let new = match outcome.format {
+        Format::Raw => outcome.file_size_after,
+        Format::Qcow2 => outcome.new_virtual_size,
+    };
     let asked = match request.size {
         SizeRequest::Absolute(size) => Some(size),
         SizeRequest::Grow(by) => old.checked_add(by),
@@ -60,12 +65,12 @@ fn first_broken(rules: &[(bool, &'static str)]) -> Result<(), CliError> {
     }
 }
 
-/// A raw image is its file: rounded up to a sector before, at least the new size after.
+/// A raw image is its file, its size the file's length rounded up to a sector.
 fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
-    let before = outcome.file_size_before.checked_next_multiple_of(SECTOR);
-    let slack = outcome.file_size_after.checked_sub(outcome.new_virtual_size);
+    let fits = |len: u64, size| len.checked_next_multiple_of(SECTOR) == Some(size);
     outcome.format != Format::Raw
-        || (before == Some(outcome.old_virtual_size) && slack.is_some_and(|s| s < SECTOR))
+        || (fits(outcome.file_size_before, outcome.old_virtual_size)
+            && fits(outcome.file_size_after, outcome.new_virtual_size))
 }
 
 /// Space is only ever asked for if the user did, behind what the file held and within its new end.
@@ -84,7 +89,7 @@ mod tests {
     use super::*;
 
     const REQUEST: ResizeRequest = ResizeRequest {
-        format: None,
+        format: Some(Format::Raw),
         size: SizeRequest::Grow(1024),
         shrink: false,
         preallocation: Preallocation::Falloc,
@@ -108,11 +113,11 @@ mod tests {
     fn each_lie_is_named() {
         type Lie = fn(&mut ResizeOutcome);
         let lies: [(Lie, &str); 7] = [
-            (|o| o.new_virtual_size = 4096, "another size"),
+            (|o| o.file_size_after = 4096, "another size"),
+            (|o| o.new_virtual_size = 4096, "no raw image"),
             (|o| o.action = ResizeAction::NoOp, "action"),
             (|o| o.file_size_before = 1002, "length before"),
-            (|o| o.file_size_after = 1 << 40, "no raw image"),
-            (|o| o.file_size_after = 0, "no raw image"),
+            (|o| o.format = Format::Qcow2, "another format"),
             (|o| o.preallocate = Some((0, 1024)), "space"),
             (|o| o.preallocate = Some((1001, u64::MAX)), "space"),
         ];
@@ -122,6 +127,24 @@ mod tests {
             let error = check_resize(&REQUEST, 1001, &outcome).expect_err(name);
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn raw_sizes_are_rounded_after_the_fact() {
+        let request = ResizeRequest {
+            size: SizeRequest::Shrink(24),
+            shrink: true,
+            preallocation: Preallocation::Off,
+            ..REQUEST
+        };
+        let outcome = ResizeOutcome {
+            action: ResizeAction::Shrink,
+            new_virtual_size: 1024,
+            file_size_after: 1000,
+            preallocate: None,
+            ..OUTCOME
+        };
+        assert!(check_resize(&request, 1001, &outcome).is_ok());
     }
 
     #[test]

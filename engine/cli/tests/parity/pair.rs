@@ -52,6 +52,16 @@ impl From<Output> for Answer {
     }
 }
 
+impl Answer {
+    /// The same with the lines on standard error in alphabetical order.
+    pub fn sorted(mut self) -> Self {
+        let mut lines: Vec<&str> = self.err.split_inclusive('\n').collect();
+        lines.sort_unstable();
+        self.err = lines.concat();
+        self
+    }
+}
+
 /// The line that says where help is differs between releases of `qemu-img`.
 fn without_hint(err: &str) -> String {
     let lines = err.lines().filter(|l| !l.starts_with("Try 'qemu-img "));
