@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 pub const TRIALS: &[(&str, Body)] = &[
     ("a_life_of_a_qcow2_image", life_of_qcow2),
     ("a_life_of_a_raw_image", life_of_raw),
-    ("every_cluster_size_and_refcount_width", every_shape),
+    ("cluster_sizes_and_refcount_widths", many_shapes),
     ("a_check_finds_what_it_finds_in_process", check),
     ("a_refusal_writes_nothing", refusal),
     ("a_resize_takes_few_exits", few_exits),
@@ -159,16 +159,17 @@ fn life_of_raw(kvm: Kvm) {
     assert_eq!(twins.bytes, [0]);
 }
 
-fn every_shape(kvm: Kvm) {
+fn many_shapes(kvm: Kvm) {
     drop(kvm);
-    for cluster_bits in 9..=21 {
-        for refcount_bits in [1, 16, 64] {
-            let qcow2 = Qcow2Options { cluster_bits, refcount_bits, ..Qcow2Options::default() };
-            let request = CreateRequest { format: Format::Qcow2, size: 1 << 22, qcow2 };
-            let mut twins = Twins::create(Kvm::open().unwrap(), &request);
-            twins.resize(SizeRequest::Absolute(1 << 28));
-            twins.resize(SizeRequest::Absolute(1 << 22));
-        }
+    // Large clusters with narrow refcounts take this process, unoptimised, seconds.
+    for (cluster_bits, refcount_bits) in
+        [(9, 1), (9, 64), (10, 2), (12, 8), (16, 4), (16, 64), (18, 32), (21, 64)]
+    {
+        let qcow2 = Qcow2Options { cluster_bits, refcount_bits, ..Qcow2Options::default() };
+        let request = CreateRequest { format: Format::Qcow2, size: 1 << 22, qcow2 };
+        let mut twins = Twins::create(Kvm::open().unwrap(), &request);
+        twins.resize(SizeRequest::Absolute(1 << 28));
+        twins.resize(SizeRequest::Absolute(1 << 22));
     }
 }
 
