@@ -6,7 +6,7 @@ use crate::open::{Opened, open};
 use crate::*;
 use instar_formats::bytes::index;
 use instar_formats::io::IoError;
-use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps};
+use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, table_entry};
 use instar_formats::qcow2::extension::{BACKING_FORMAT, DATA_FILE, Extension, ExtensionError};
 use instar_formats::qcow2::header::{AUTOCLEAR_RAW, COMPATIBLE_LAZY, SECTOR};
 use instar_formats::qcow2::snapshot::{SnapshotEntry, Snapshots};
@@ -37,9 +37,11 @@ pub fn info<D: ReadAt>(
         return Err(Refusal::EncryptedInfo.into());
     }
     let image = qcow2(disk, &header)?;
-    let mut reader = Buffered::new(scratch.get_mut(..PIECE).unwrap_or_default());
-    snapshots(disk, &header, &mut reader, items)?;
-    bitmaps(disk, &header, &mut reader, items)?;
+    let (list, rest) = scratch.split_at_mut_checked(PIECE).unwrap_or_default();
+    let (mut list, mut table) =
+        (Buffered::new(list), Buffered::new(rest.get_mut(..PIECE).unwrap_or_default()));
+    snapshots(disk, &header, &mut list, items)?;
+    bitmaps(disk, &header, (&mut list, &mut table), items)?;
     Ok(image)
 }
 
@@ -125,13 +127,38 @@ fn snapshot(entry: &SnapshotEntry, id: Name, name: Name) -> Snapshot {
 fn bitmaps<R: ReadAt>(
     disk: &mut R,
     header: &Header,
-    reader: &mut Buffered<'_>,
+    (reader, table): (&mut Buffered<'_>, &mut Buffered<'_>),
     items: &mut dyn FnMut(InfoItem),
 ) -> Result<(), OpError> {
     let mut directory = Bitmaps::find(header, disk)?;
     while let Some(entry) = directory.next(header, disk, reader)? {
+        if !entry.in_use {
+            bitmap_table(disk, header, table, &entry)?;
+        }
         let name = buffered_name(disk, reader, entry.name_offset, entry.name_len)?;
         items(InfoItem::Bitmap(bitmap(&entry, name)));
+    }
+    Ok(())
+}
+
+/// That the table of a bitmap makes sense: else QEMU does not open the image, unless the bitmap says
+/// itself that it was not stored properly.
+fn bitmap_table<R: ReadAt>(
+    disk: &mut R,
+    header: &Header,
+    reader: &mut Buffered<'_>,
+    entry: &BitmapEntry,
+) -> Result<(), OpError> {
+    let bytes = entry.table_entries.saturating_mul(8);
+    let mut done = 0;
+    while done < bytes && entry.table_offset.saturating_add(done) < disk.len() {
+        let at = entry.table_offset.saturating_add(done);
+        let piece = reader.piece(disk, at, bytes.saturating_sub(done))?;
+        let mut values = piece.as_chunks::<8>().0.iter().map(|v| u64::from_be_bytes(*v));
+        if values.any(|value| table_entry(value, header).is_err()) {
+            return Err(ImageError::BitmapDirectory { offset: entry.offset }.into());
+        }
+        done = done.saturating_add((piece.len() as u64).max(8));
     }
     Ok(())
 }

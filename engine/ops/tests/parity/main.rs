@@ -5,7 +5,11 @@ mod faults;
 mod recipe;
 mod subject;
 
+use faults::Fault;
 use libtest_mimic::{Arguments, Failed, Trial};
+use recipe::Recipe;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use subject::FileDisk;
 
@@ -16,11 +20,12 @@ fn main() {
     let mut trials = Vec::new();
     for image in recipe::images() {
         let faults = faults::of(image.name);
-        trials.push(trial(absent, format!("info::{}", image.name), move || info(&image)));
+        trials.push(trial(absent, format!("info::{}", image.name), move || info(&image, None)));
         trials.push(trial(absent, format!("check::{}", image.name), move || check(&image, None)));
         for fault in faults {
-            let name = format!("check::{}::{}", image.name, fault.name);
-            trials.push(trial(absent, name, move || check(&image, Some(&fault))));
+            let name = format!("{}::{}", image.name, fault.name);
+            trials.push(trial(absent, format!("info::{name}"), move || info(&image, Some(&fault))));
+            trials.push(trial(absent, format!("check::{name}"), move || check(&image, Some(&fault))));
         }
     }
     libtest_mimic::run(&args, trials).exit();
@@ -37,22 +42,25 @@ fn trial(
     }
 }
 
-fn info(image: &recipe::Recipe) -> Result<(), Failed> {
+fn info(image: &Recipe, fault: Option<&Fault>) -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
-    let file = image.build(dir.path())?;
-    let ours = subject::info(&mut FileDisk::open(&file)?);
-    let theirs = subject::qemu_info(&file)?;
-    same(&ours, &theirs)
+    let file = make(image, fault, dir.path())?;
+    same(&subject::info(&mut FileDisk::open(&file)?), &subject::qemu_info(&file)?)
 }
 
-fn check(image: &recipe::Recipe, fault: Option<&faults::Fault>) -> Result<(), Failed> {
-    let dir = tempfile::tempdir()?;
-    let file = image.build(dir.path())?;
+fn make(image: &Recipe, fault: Option<&Fault>, dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let file = image.build(dir)?;
     if let Some(fault) = fault {
         let mut bytes = std::fs::read(&file)?;
         (fault.apply)(&mut bytes);
         std::fs::write(&file, bytes)?;
     }
+    Ok(file)
+}
+
+fn check(image: &Recipe, fault: Option<&Fault>) -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let file = make(image, fault, dir.path())?;
     let ours = subject::check(&mut FileDisk::open(&file)?);
     let theirs = subject::qemu_check(&file)?;
     if fault.is_some_and(|fault| fault.exit_code_only) {
