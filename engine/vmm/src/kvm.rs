@@ -117,7 +117,7 @@ impl Kvm {
     pub fn open() -> Result<Self, VmmError> {
         let fd = kvm_ioctls::Kvm::new().map_err(|e| unavailable(e.errno()))?;
         if u32::try_from(fd.get_api_version()) != Ok(KVM_API_VERSION) {
-            return Err(VmmError::Unavailable { reason: "it has another API version".into() });
+            return Err(VmmError::Unavailable { reason: "/dev/kvm does not answer as KVM does".into() });
         }
         let cpuid = fd.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| unavailable(e.errno()))?;
         Ok(Self { fd, operation: None, cpuid, limits: Limits::default(), log: |_| {} })

@@ -146,37 +146,39 @@ fn chatter(kvm: Kvm) {
     times_out(kvm, Misdeed::Chatter, limits, "it ran");
 }
 
-fn malformed(kvm: Kvm) {
-    drop(kvm);
-    for misdeed in [
-        Misdeed::MalformedResult,
-        Misdeed::EmptyResult,
-        Misdeed::ForeignResult,
-        Misdeed::TwoResults,
-        Misdeed::ForeignItem,
-        Misdeed::LongMessage,
-    ] {
-        let error = commit(Kvm::open().unwrap(), misdeed);
-        assert!(matches!(error, VmmError::MalformedResult(_)), "{misdeed:?} gave {error:?}");
+/// Each misdeed ends in an error whose text ends so.
+fn refused(misdeeds: &[(Misdeed, &str)], kind: fn(&VmmError) -> bool) {
+    for (misdeed, why) in misdeeds {
+        let error = commit(Kvm::open().unwrap(), *misdeed);
+        assert!(kind(&error) && error.to_string().ends_with(why), "{misdeed:?} gave {error:?}");
     }
+}
+
+fn malformed(_: Kvm) {
+    let misdeeds = [
+        (Misdeed::MalformedResult, "it cannot be decoded"),
+        (Misdeed::EmptyResult, "it says nothing"),
+        (Misdeed::ForeignResult, "it is none of this operation's"),
+        (Misdeed::TwoResults, "it comes after the result"),
+        (Misdeed::ForeignItem, "it is none of this operation's"),
+        (Misdeed::LongMessage, "it is longer than its place in memory"),
+    ];
+    refused(&misdeeds, |error| matches!(error, VmmError::MalformedResult(_)));
 }
 
 fn missing(kvm: Kvm) {
     assert!(matches!(commit(kvm, Misdeed::NoResult), VmmError::MissingResult));
 }
 
-fn unbelievable(kvm: Kvm) {
-    drop(kvm);
-    for misdeed in [
-        Misdeed::WrongFileSize,
-        Misdeed::WrongSize,
-        Misdeed::RefuseAfterWrite,
-        Misdeed::ForgetWrite,
-        Misdeed::InventFailure,
-    ] {
-        let error = commit(Kvm::open().unwrap(), misdeed);
-        assert!(matches!(error, VmmError::Unbelievable(_)), "{misdeed:?} gave {error:?}");
-    }
+fn unbelievable(_: Kvm) {
+    let misdeeds = [
+        (Misdeed::WrongFileSize, "the file did not have that length"),
+        (Misdeed::WrongSize, "its new size is not the one that was asked for"),
+        (Misdeed::RefuseAfterWrite, "it refuses after it has written"),
+        (Misdeed::ForgetWrite, "it would cut off what it has written or was there"),
+        (Misdeed::InventFailure, "it reports a failure of the device, which did not fail"),
+    ];
+    refused(&misdeeds, |error| matches!(error, VmmError::Unbelievable(_)));
 }
 
 fn page_tables(kvm: Kvm) {
