@@ -5,7 +5,8 @@ use crate::image::Seen;
 use instar_abi::layout::SECTOR;
 use instar_ops::disk::IoError;
 use instar_ops::{
-    CreateRequest, ImageInfo, OpError, Preallocation, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest,
+    CreateRequest, Format, ImageInfo, OpError, Preallocation, ResizeAction, ResizeOutcome, ResizeRequest,
+    SizeRequest,
 };
 
 /// Largest size that a file can have.
@@ -48,9 +49,7 @@ pub fn resize(
         SizeRequest::Grow(more) => old.checked_add(more),
         SizeRequest::Shrink(less) => old.checked_sub(less),
     };
-    // A format may count in sectors.
-    let more = asked.and_then(|asked| outcome.new_virtual_size.checked_sub(asked));
-    must(more.is_some_and(|more| more < SECTOR), "its new size is not the one that was asked for")?;
+    must(asked == Some(new_size(outcome)), "its new size is not the one that was asked for")?;
     let format = request.format.is_none_or(|format| format == outcome.format);
     must(format, "its format is not the one that was named")?;
     let shrinks = outcome.action == ResizeAction::Shrink;
@@ -68,20 +67,31 @@ pub fn create(
     seen: &Seen,
 ) -> Result<(), VmmError> {
     must(outcome.format == request.format, "its format is not the one that was named")?;
-    let size = outcome.new_virtual_size >= request.size && outcome.old_virtual_size == 0;
+    let size = request.size.checked_next_multiple_of(SECTOR) == Some(outcome.new_virtual_size)
+        && outcome.old_virtual_size == 0;
     must(size, "its size is not the one that was asked for")?;
     laid_out(outcome, len, seen)
 }
 
+/// The new size as it was asked for. That of a raw disk is reported in whole sectors, but asked for,
+/// and given to the file, in bytes.
+const fn new_size(outcome: &ResizeOutcome) -> u64 {
+    match outcome.format {
+        Format::Raw => outcome.file_size_after,
+        Format::Qcow2 => outcome.new_virtual_size,
+    }
+}
+
 /// Whether the sizes of an outcome agree with each other and with what was written.
 fn laid_out(outcome: &ResizeOutcome, len: u64, seen: &Seen) -> Result<(), VmmError> {
-    let action = match outcome.new_virtual_size.cmp(&outcome.old_virtual_size) {
+    let action = match new_size(outcome).cmp(&outcome.old_virtual_size) {
         std::cmp::Ordering::Greater => ResizeAction::Grow,
         std::cmp::Ordering::Less => ResizeAction::Shrink,
         std::cmp::Ordering::Equal => ResizeAction::NoOp,
     };
     must(outcome.action == action, "what it did is not what its sizes say")?;
     let (before, after) = (outcome.file_size_before, outcome.file_size_after);
+    must(raw_sizes_fit(outcome), "no raw disk has that size in a file of that length")?;
     must(before == len, "the file did not have that length")?;
     must(after <= MAX_SIZE && outcome.new_virtual_size <= MAX_SIZE, "no file can have that length")?;
     // The last sector of what was written may be longer than the file is to be.
@@ -91,6 +101,16 @@ fn laid_out(outcome: &ResizeOutcome, len: u64, seen: &Seen) -> Result<(), VmmErr
     let (offset, more) = outcome.preallocate.unwrap_or((0, 0));
     let within = offset.checked_add(more).is_some_and(|end| end <= after);
     must(within, "it allocates beyond the end of the file")
+}
+
+/// A raw disk is its file, rounded up to a sector.
+const fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
+    const fn fits(len: u64, size: u64) -> bool {
+        matches!(len.checked_next_multiple_of(SECTOR), Some(rounded) if rounded == size)
+    }
+    matches!(outcome.format, Format::Qcow2)
+        || fits(outcome.file_size_before, outcome.old_virtual_size)
+            && fits(outcome.file_size_after, outcome.new_virtual_size)
 }
 
 /// Whether the description of an image can be true.

@@ -49,6 +49,25 @@ fn is_believed(outcome: &ResizeOutcome, request: &ResizeRequest, seen: &Seen) ->
     resize(outcome, request, LEN, seen).is_ok()
 }
 
+/// A raw file may change inside its last sector, where the disk keeps its size: `qemu-img` counts
+/// that as a shrink of the whole sectors.
+#[test]
+fn raw_sizes_are_held_against_the_file() {
+    let (_, request) = shrink();
+    let request = ResizeRequest { format: None, size: SizeRequest::Absolute(990), ..request };
+    let outcome = ResizeOutcome {
+        format: Format::Raw,
+        action: ResizeAction::Shrink,
+        old_virtual_size: 1024,
+        new_virtual_size: 1024,
+        file_size_before: LEN,
+        file_size_after: 990,
+        preallocate: None,
+    };
+    assert!(is_believed(&outcome, &request, &Seen::default()));
+    assert!(!is_believed(&ResizeOutcome { file_size_after: 991, ..outcome }, &request, &Seen::default()));
+}
+
 #[test]
 fn what_is_true_is_believed() {
     let ((grown, grow), (shrunk, shrink)) = (grow(), shrink());
