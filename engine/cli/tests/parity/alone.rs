@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("a name that is a terminal's escape", escape_in_name),
         Trial::test("a name like an option", dashed_name),
         Trial::test("a FIFO that nobody writes to", fifo),
+        Trial::test("a file that may not grow", file_size_limit),
         Trial::test("a reader that goes away", broken_pipe),
         Trial::test("standard output on a full disk", full_output),
         Trial::test("man pages", man_pages),
@@ -68,6 +69,20 @@ fn fifo() -> Verdict {
         one_line(&output, "to be a regular file")?;
     }
     Ok(())
+}
+
+/// The kernel's signal for this would end the process in the middle of a job.
+fn file_size_limit() -> Verdict {
+    let dir = tempfile::tempdir()?;
+    let image = dir.path().join("raw.img");
+    std::fs::write(&image, [7; 512])?;
+    let line = "ulimit -f 8; exec \"$0\" resize --engine=in-process -f raw \"$1\" 1M";
+    let output = Command::new("sh").args(["-c", line, env!("CARGO_BIN_EXE_instar")]).arg(&image).output()?;
+    one_line(&output, "Could not resize file: File too large")?;
+    match std::fs::read(&image)? == [7; 512] {
+        true => Ok(()),
+        false => Err("the image was changed".into()),
+    }
 }
 
 fn refuses(option: &str) -> Verdict {
