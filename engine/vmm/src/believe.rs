@@ -91,8 +91,8 @@ fn laid_out(outcome: &ResizeOutcome, len: u64, seen: &Seen) -> Result<(), VmmErr
     };
     must(outcome.action == action, "what it did is not what its sizes say")?;
     let (before, after) = (outcome.file_size_before, outcome.file_size_after);
-    must(raw_sizes_fit(outcome), "no raw disk has that size in a file of that length")?;
     must(before == len, "the file did not have that length")?;
+    must(raw_sizes_fit(outcome), "no raw disk has that size in a file of that length")?;
     must(after <= MAX_SIZE && outcome.new_virtual_size <= MAX_SIZE, "no file can have that length")?;
     // The last sector of what was written may be longer than the file is to be.
     let kept = seen.written_end < after.saturating_add(SECTOR);

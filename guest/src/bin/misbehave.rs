@@ -28,7 +28,7 @@ fn run(guest: Guest) {
         format: Format::Raw,
         action: if len < number { ResizeAction::Grow } else { ResizeAction::Shrink },
         old_virtual_size: len,
-        new_virtual_size: number,
+        new_virtual_size: number.next_multiple_of(SECTOR),
         file_size_before: len,
         file_size_after: number,
         preallocate: None,
@@ -72,14 +72,16 @@ fn run(guest: Guest) {
             reply(Err(OpError::Io(error)));
         }
         Misdeed::WrongFileSize => reply(Ok(ResizeOutcome { file_size_before: len + 1, ..honest })),
-        Misdeed::WrongSize => reply(Ok(ResizeOutcome { new_virtual_size: number + SECTOR, ..honest })),
+        Misdeed::WrongSize => reply(Ok(ResizeOutcome { file_size_after: number + 1, ..honest })),
         Misdeed::RefuseAfterWrite => {
             let _ = disk.write_at(0, &[1; 512]);
             reply(Err(OpError::Refused(Refusal::NoChecks)));
         }
         Misdeed::ForgetWrite => {
             let _ = disk.write_at(0, &[1; 512]);
-            reply(Ok(ResizeOutcome { action: ResizeAction::NoOp, old_virtual_size: number, ..honest }));
+            let (format, action) = (Format::Qcow2, ResizeAction::NoOp);
+            let (old_virtual_size, new_virtual_size) = (number, number);
+            reply(Ok(ResizeOutcome { format, action, old_virtual_size, new_virtual_size, ..honest }));
         }
         Misdeed::Behave => {
             host.debug("behaving");

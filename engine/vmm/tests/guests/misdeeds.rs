@@ -225,7 +225,7 @@ fn behave(kvm: Kvm) {
     let kvm = kvm.with_log(|line| LOG.lock().unwrap().push(line.to_owned()));
     let finished = commit_on(kvm, Misdeed::Behave, &image()).unwrap();
     let outcome = finished.result.unwrap();
-    assert_eq!((outcome.old_virtual_size, outcome.new_virtual_size), (LEN, Misdeed::Behave.number()));
+    assert_eq!((outcome.old_virtual_size, outcome.file_size_after), (LEN, Misdeed::Behave.number()));
     assert_eq!(*LOG.lock().unwrap(), ["behaving"]);
 }
 
