@@ -114,7 +114,6 @@ fn fill(
         OpError::Io(e) => failed(io_text(&e)),
         other => failed(other.to_string()),
     })?;
-    engine::check_create(request, &outcome)?;
     finish(program, file, &outcome, Preallocation::Off).map_err(|error| match error {
         CliError::Refused(reason) => failed(reason),
         other => other,

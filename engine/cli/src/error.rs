@@ -48,9 +48,6 @@ pub enum CliError {
     /// The virtual machine failed.
     #[error("{}", vmm_text(.0))]
     Vmm(#[from] VmmError),
-    /// An engine's answer contradicts what the host sees of the image.
-    #[error("the engine's answer cannot be true ({0}); nothing more was done to the image")]
-    Implausible(&'static str),
     /// The result could not be printed.
     #[error("could not write to standard output: {}", errno_text(.0))]
     Output(io::Error),

@@ -41,7 +41,6 @@ fn resize(
     let engine = engine::open(args.engine.engine)?;
     let finished = engine.resize(&image.file, request)?;
     let outcome = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
-    engine::check_resize(request, image.len, &outcome)?;
     finish(program, &image.file, &outcome, request.preallocation)?;
     Ok((outcome, finished.stats))
 }

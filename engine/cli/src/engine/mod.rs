@@ -3,7 +3,6 @@
 mod file_disk;
 mod in_process;
 mod kvm;
-mod plausible;
 
 use crate::args::EngineKind;
 use crate::error::CliError;
@@ -13,7 +12,6 @@ use instar_ops::{
     ResizeRequest,
 };
 use instar_vmm::Finished;
-pub use plausible::{check_create, check_resize};
 use std::fs::File;
 
 /// What may come of a job: its end, or the reason why there is none.
