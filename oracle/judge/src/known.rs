@@ -2,7 +2,7 @@
 
 use crate::verdict::{Class, Direction, Kind};
 use crate::{JudgeError, Version};
-use oracle_case::Case;
+use oracle_case::{Case, Outcome, Tweak, WriteKind, expected_steps};
 use serde::Deserialize;
 
 /// One known divergence.
@@ -39,10 +39,12 @@ struct Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Predicate {
-    /// A resize without `-f`, so that the format is probed.
-    Probed,
-    /// Clusters below 64 KiB or refcounts that are not 16 bits: tables move when they grow.
-    UnusualGeometry,
+    /// The fixture has an autoclear feature bit that nobody knows.
+    UnknownAutoclear,
+    /// The fixture has compressed clusters.
+    Compressed,
+    /// A resize that is refused.
+    Refused,
 }
 
 #[derive(Deserialize)]
@@ -60,8 +62,21 @@ struct Entry {
     scope: Vec<Scope>,
 }
 
+macro_rules! case {
+    ($id:literal) => {
+        ($id, include_str!(concat!("../../../corpus/cases/known/", $id, ".json")))
+    };
+}
+
 /// The committed case of every entry, by id.
-const CASES: &[(&str, &str)] = &[];
+const CASES: &[(&str, &str)] = &[
+    case!("shrink-leaves-no-empty-tables"),
+    case!("shrink-moves-no-refcount-table"),
+    case!("boundary-tail-is-zero"),
+    case!("compressed-boundary-tail"),
+    case!("refusal-writes-nothing"),
+    case!("header-is-patched"),
+];
 
 /// The list.
 ///
@@ -117,10 +132,56 @@ impl Scope {
 impl Predicate {
     fn holds(self, case: &Case) -> bool {
         match self {
-            Self::Probed => case.resizes.iter().any(|r| !r.name_format),
-            Self::UnusualGeometry => {
-                case.fixture.format.qcow2().is_some_and(|q| q.cluster_bits < 16 || q.refcount_bits != 16)
+            Self::UnknownAutoclear => {
+                let tweaks = &case.fixture.tweaks;
+                tweaks.iter().any(|tweak| matches!(tweak, Tweak::AutoclearBit { .. }))
+            }
+            Self::Compressed => case.fixture.writes.iter().any(|write| write.kind == WriteKind::Compressed),
+            Self::Refused => {
+                let steps = expected_steps(case);
+                steps.iter().any(|step| step.outcome != Outcome::Resized)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_has_a_case_and_every_case_an_entry() {
+        let known = known().unwrap();
+        for (id, _) in CASES {
+            assert!(known.iter().any(|entry| entry.id == *id), "{id} has no entry");
+        }
+        assert_eq!(known.len(), CASES.len());
+    }
+
+    #[test]
+    fn the_document_lists_what_the_list_does() {
+        let document = include_str!("../../../docs/divergences.md");
+        let headings = document.lines().filter_map(|line| line.strip_prefix("## "));
+        let documented: Vec<&str> = headings.collect();
+        let known = known().unwrap();
+        let listed: Vec<&str> = known.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(documented, listed);
+    }
+
+    #[test]
+    fn an_entry_excuses_nothing_beside_what_it_says() {
+        let known = known().unwrap();
+        let entry = known.iter().find(|k| k.id == "shrink-leaves-no-empty-tables").unwrap();
+        let class = |kind| Class {
+            oracle: "check",
+            format: "qcow2",
+            field: "image-end-offset".into(),
+            direction: Direction::Shrink,
+            kind,
+        };
+        assert!(entry.excuses(&class(Kind::Less), &entry.case, None));
+        assert!(!entry.excuses(&class(Kind::More), &entry.case, None));
+        let grow = Class { direction: Direction::Grow, ..class(Kind::Less) };
+        assert!(!entry.excuses(&grow, &entry.case, None));
     }
 }

@@ -1,5 +1,6 @@
 //! Making messages and JSON of different tools comparable.
 
+use crate::Kind;
 use serde_json::Value;
 
 /// The lines of a message without the name of the program that says it. Hints how to call a
@@ -62,6 +63,19 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// How the two differ.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let number = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
+        match (&self.left, &self.right, number(&self.left), number(&self.right)) {
+            (_, _, Some(left), Some(right)) if left < right => Kind::Less,
+            (_, _, Some(left), Some(right)) if left > right => Kind::More,
+            (Some(_), None, ..) => Kind::Extra,
+            (None, Some(_), ..) => Kind::Missing,
+            _ => Kind::Differs,
+        }
+    }
+
     /// Both values, for a person.
     #[must_use]
     pub fn values(&self) -> String {
@@ -128,5 +142,7 @@ mod tests {
         let paths: Vec<_> = found.iter().map(|d| d.path.as_str()).collect();
         assert_eq!(paths, ["a.b", "c", "d"]);
         assert_eq!(found[1].values(), "2 here, nothing there");
+        let kinds: Vec<_> = found.iter().map(Difference::kind).collect();
+        assert_eq!(kinds, [Kind::Less, Kind::Extra, Kind::Missing]);
     }
 }

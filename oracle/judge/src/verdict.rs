@@ -73,6 +73,10 @@ pub struct Class {
 pub enum Kind {
     /// Two values that should be equal are not.
     Differs,
+    /// The number under test is the smaller one.
+    Less,
+    /// The number under test is the larger one.
+    More,
     /// Something is there that should not be.
     Extra,
     /// Something is not there that should be.
@@ -93,6 +97,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Differs => "differs",
+            Self::Less => "less",
+            Self::More => "more",
             Self::Extra => "extra",
             Self::Missing => "missing",
             Self::Touched => "touched",

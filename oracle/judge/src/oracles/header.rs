@@ -5,6 +5,7 @@ use crate::oracles::Oracle;
 use crate::qcow2::{FIELDS, Header};
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Trial, Verdict};
+use std::cmp::Ordering;
 use std::fs::File;
 
 /// See the module.
@@ -63,10 +64,15 @@ pub(super) fn compare(
     };
     let names = FIELDS.iter().map(|f| f.name).filter(|name| !PLACES.contains(name));
     let mut findings: Vec<Finding> = names
-        .filter(|name| left.get(name) != right.get(name))
-        .map(|name| {
-            let detail = format!("{name} is {} here, {} there", left.get(name), right.get(name));
-            trial.finding(oracle, format!("header.{name}"), Kind::Differs, detail)
+        .filter_map(|name| {
+            let (l, r) = (left.get(name), right.get(name));
+            let kind = match l.cmp(&r) {
+                Ordering::Less => Kind::Less,
+                Ordering::Greater => Kind::More,
+                Ordering::Equal => return None,
+            };
+            let detail = format!("{name} is {l} here, {r} there");
+            Some(trial.finding(oracle, format!("header.{name}"), kind, detail))
         })
         .collect();
     if left.extensions != right.extensions {

@@ -67,14 +67,19 @@ struct Extent {
     kind: Vec<(String, bool)>,
 }
 
-/// The extents, neighbours of one kind joined; where they lie in the file is left out.
+/// The extents, neighbours of one kind joined. Where they lie in the file is left out, and so is
+/// whether those that do lie there are holes of it: that is the host's affair.
 fn joined(map: &Value) -> Vec<Extent> {
     let mut found: Vec<Extent> = Vec::new();
     for item in map.as_array().into_iter().flatten() {
         let number = |key: &str| item.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let placed = item.get("offset").is_some();
         let flags = item.as_object().into_iter().flatten();
-        let mut kind: Vec<(String, bool)> =
-            flags.filter_map(|(key, v)| Some((key.clone(), v.as_bool()?))).collect();
+        let mut kind: Vec<(String, bool)> = flags
+            .filter(|(key, _)| !placed || !matches!(key.as_str(), "zero" | "data"))
+            .filter_map(|(key, v)| Some((key.clone(), v.as_bool()?)))
+            .collect();
+        kind.push(("placed".into(), placed));
         kind.sort();
         let (start, end) = (number("start"), number("start") + number("length"));
         match found.last_mut() {
@@ -91,10 +96,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn places_do_not_matter_and_kinds_do() {
+    fn places_and_holes_do_not_matter_and_kinds_do() {
         let extent = |start, length, offset, zero| json!({"start": start, "length": length, "offset": offset, "zero": zero, "depth": 0});
-        let split = json!([extent(0, 5, 70, false), extent(5, 5, 900, false)]);
+        let split = json!([extent(0, 5, 70, false), extent(5, 5, 900, true)]);
         assert_eq!(joined(&split), joined(&json!([extent(0, 10, 1, false)])));
-        assert_ne!(joined(&split), joined(&json!([extent(0, 10, 1, true)])));
+        let nowhere = |zero| json!([{"start": 0, "length": 10, "zero": zero, "depth": 0}]);
+        assert_ne!(joined(&split), joined(&nowhere(true)));
+        assert_ne!(joined(&nowhere(false)), joined(&nowhere(true)));
     }
 }

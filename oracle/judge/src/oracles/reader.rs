@@ -61,10 +61,20 @@ fn read_all(trial: &Trial) -> Option<Finding> {
         content.read(at, &mut want);
         if let Some(i) = (0..len).find(|i| got.get(*i) != want.get(*i)) {
             let detail = format!("byte {} is {} and not {}", at + i as u64, got[i], want[i]);
-            return Some(trial.finding(NAME, "content", Kind::Differs, detail));
+            return Some(trial.finding(NAME, field(trial, at, &got, &want), Kind::Differs, detail));
         }
     }
     None
+}
+
+/// `boundary-tail` if all that differs was cut off by an earlier shrink from the middle of a cluster.
+fn field(trial: &Trial, at: u64, got: &[u8], want: &[u8]) -> &'static str {
+    let stale = trial.expected.last().map(|step| step.stale.as_slice()).unwrap_or_default();
+    let mut different = (at..).zip(got.iter().zip(want)).filter(|(_, (g, w))| g != w);
+    match different.all(|(i, _)| stale.iter().any(|range| range.contains(&i))) {
+        true => "boundary-tail",
+        false => "content",
+    }
 }
 
 /// What to read: every extent with what surrounds it, both ends of the disk.

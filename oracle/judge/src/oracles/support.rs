@@ -1,12 +1,12 @@
 //! What several oracles need.
 
 use crate::desk::Answer;
-use crate::subject::{DEADLINE, IMAGE};
+use crate::subject::{DEADLINE, IMAGE, Qemu, Subject};
 use crate::text::differences;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, State, Trial};
 use oracle_case::child::Ending;
-use oracle_case::{Content, Qcow2, Write};
+use oracle_case::{Content, Qcow2, Write, WriteKind};
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -71,11 +71,7 @@ pub fn compare_json(
     differences(left, right)
         .into_iter()
         .map(|d| {
-            let kind = match (&d.left, &d.right) {
-                (Some(_), None) => Kind::Extra,
-                (None, Some(_)) => Kind::Missing,
-                _ => Kind::Differs,
-            };
+            let kind = d.kind();
             let detail = format!("{what}: {} is {}", d.path, d.values());
             trial.finding(oracle, d.path, kind, detail)
         })
@@ -112,7 +108,7 @@ pub fn raw_image(trial: &Trial, content: &Content) -> Result<State, JudgeError> 
 pub fn check_content(
     trial: &Trial,
     oracle: &'static str,
-    who: &crate::subject::Qemu,
+    who: &Qemu,
     image: &State,
     content: &Content,
 ) -> Result<Vec<Finding>, JudgeError> {
@@ -120,27 +116,86 @@ pub fn check_content(
         return check_windows(trial, oracle, who, image, content);
     }
     let expected = raw_image(trial, content)?;
-    let answer = trial.desk.compare(who, image, &expected, "raw")?;
-    let told = format!("{}{}", answer.ran.stdout, answer.ran.stderr);
-    if answer.ran.success() && told.contains("identical") && !told.contains("warning") {
+    let Some(mismatch) = mismatch(trial, oracle, who, image, &expected, "raw")? else {
         return Ok(Vec::new());
-    }
-    let detail = format!("read by a {}: {}", crate::subject::Subject::name(who), told.trim());
-    Ok(vec![trial.finding(oracle, "content", ended(&answer), detail)])
+    };
+    Ok(vec![locate(trial, mismatch, |writes| {
+        let image = blanked(trial, who, image, writes)?;
+        self::mismatch(trial, oracle, who, &image, &expected, "raw")
+    })?])
 }
 
-/// [`Kind::TimedOut`] or [`Kind::Differs`].
-pub fn ended(answer: &Answer) -> Kind {
-    match answer.ran.ending {
-        Ending::TimedOut => Kind::TimedOut,
-        _ => Kind::Differs,
+/// The finding that a qemu-img sees two images differ, if it does; `format` is that of the second.
+///
+/// # Errors
+/// [`JudgeError`].
+pub fn mismatch(
+    trial: &Trial,
+    oracle: &'static str,
+    who: &Qemu,
+    a: &State,
+    b: &State,
+    format: &str,
+) -> Result<Option<Finding>, JudgeError> {
+    let answer = trial.desk.compare(who, a, b, format)?;
+    let told = format!("{}{}", answer.ran.stdout, answer.ran.stderr);
+    // Images of different size whose common part is equal count as identical, with a warning.
+    if answer.ran.success() && !told.to_lowercase().contains("warning") {
+        return Ok(None);
     }
+    let kind = match answer.ran.ending {
+        Ending::TimedOut => Kind::TimedOut,
+        // 1 is "they differ", anything above "they could not be read".
+        Ending::Exit(0 | 1) => Kind::Differs,
+        _ => Kind::Failed,
+    };
+    let detail = format!("read by {}: {}", who.name(), told.trim());
+    Ok(Some(trial.finding(oracle, "content", kind, detail)))
+}
+
+/// Names what differs: `boundary-tail` if nothing differs any more once `look_again` has made the
+/// ranges zero that an earlier shrink cut off from the middle of a cluster.
+///
+/// # Errors
+/// [`JudgeError`].
+pub fn locate(
+    trial: &Trial,
+    mut mismatch: Finding,
+    look_again: impl FnOnce(&[Write]) -> Result<Option<Finding>, JudgeError>,
+) -> Result<Finding, JudgeError> {
+    let stale = trial.expected.last().map(|step| step.stale.as_slice()).unwrap_or_default();
+    let zero = |range: &std::ops::Range<u64>| Write {
+        kind: WriteKind::Zero,
+        pattern: 0,
+        offset: range.start,
+        len: range.end - range.start,
+    };
+    let writes: Vec<Write> = stale.iter().map(zero).collect();
+    if writes.is_empty() {
+        return Ok(mismatch);
+    }
+    if let Some(elsewhere) = look_again(&writes)? {
+        return Ok(elsewhere);
+    }
+    mismatch.class.field = "boundary-tail".into();
+    Ok(mismatch)
+}
+
+/// A copy of `image` to which `writes` were made.
+///
+/// # Errors
+/// [`JudgeError`].
+pub fn blanked(trial: &Trial, who: &Qemu, image: &State, writes: &[Write]) -> Result<State, JudgeError> {
+    let dir = trial.desk.scratch()?;
+    image.copy_to(&dir)?;
+    trial.desk.io(who, &dir, &io_commands(trial, writes))?;
+    State::of(dir)
 }
 
 fn check_windows(
     trial: &Trial,
     oracle: &'static str,
-    who: &crate::subject::Qemu,
+    who: &Qemu,
     image: &State,
     content: &Content,
 ) -> Result<Vec<Finding>, JudgeError> {

@@ -26,8 +26,8 @@ fn image(dir: &tempfile::TempDir) -> PathBuf {
     put(112, b"hello\0\0\0");
     put(CLUSTER, &(2 * CLUSTER).to_be_bytes());
     put(2 * CLUSTER, &[0b0011_1111]);
-    put(3 * CLUSTER, &(4 * CLUSTER | 1 << 63).to_be_bytes());
-    put(4 * CLUSTER + 8, &(5 * CLUSTER | 1 << 63).to_be_bytes());
+    put(3 * CLUSTER, &((4 * CLUSTER) | (1 << 63)).to_be_bytes());
+    put(4 * CLUSTER + 8, &((5 * CLUSTER) | (1 << 63)).to_be_bytes());
     put(5 * CLUSTER, &[7; 512]);
     path
 }
@@ -70,7 +70,7 @@ fn a_compressed_entry_names_whole_sectors() {
     let dir = tempfile::tempdir().unwrap();
     let header = walk(&image(&dir)).unwrap().header;
     // x = 62 - (9 - 8) = 61: one bit above the offset counts additional sectors.
-    let entry = Entry { value: 1 << 62 | 1 << 61 | 1000, bitmap: 0 };
+    let entry = Entry { value: (1 << 62) | (1 << 61) | 1000, bitmap: 0 };
     assert_eq!(entry.kind(&header), EntryKind::Compressed(Range { start: 1000, end: 1536 }));
 }
 

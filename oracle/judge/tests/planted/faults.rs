@@ -1,8 +1,12 @@
 //! The faults.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Error, Result};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// What is done to an image.
+pub type Plant = fn(&Path) -> Result<()>;
 
 /// One planted fault.
 pub struct Fault {
@@ -15,7 +19,7 @@ pub struct Fault {
     /// Shell commands that the stand-in for instar runs first.
     pub script: &'static str,
     /// What is done to the image that it leaves.
-    pub image: Option<fn(&Path)>,
+    pub image: Option<Plant>,
 }
 
 impl Fault {
@@ -46,12 +50,7 @@ const REFUSED: &str = r#"{"fixture": {"size": 1048576, "format": {"qcow2":
     {"version": 3, "cluster_bits": 16, "refcount_bits": 16}}},
     "resizes": [{"size": "512K"}]}"#;
 
-const fn in_image(
-    oracle: &'static str,
-    field: &'static str,
-    case: &'static str,
-    image: fn(&Path),
-) -> Fault {
+const fn in_image(oracle: &'static str, field: &'static str, case: &'static str, image: Plant) -> Fault {
     Fault { oracle, field, case, script: "", image: Some(image) }
 }
 
@@ -83,14 +82,14 @@ pub const FAULTS: &[Fault] = &[
     in_image("untouched", "compressed-data", GROW, spoil_compressed),
     in_image("untouched", "header.extensions", GROW, |p| xor(p, 0x80, 1)),
     in_image("untouched", "header.compatible_features", GROW, |p| xor(p, 87, 1)),
-    in_image("untouched", "l2-entry", GROW, |p| xor(p, l2(p) + 8, 0xff)),
-    in_image("untouched", "l2-beyond", GROW, |p| put(p, l2(p) + 8 * 200, &1u64.to_be_bytes())),
-    in_image("untouched", "l1-entry", GROW, |p| put(p, l1(p), &[0; 8])),
-    in_image("clean", "refcount.l1", GROW, |p| set_refcount(p, l1(p), 0)),
-    in_image("clean", "refcount.data", GROW, |p| set_refcount(p, data(p), 0)),
+    in_image("untouched", "l2-entry", GROW, |p| xor(p, l2(p)? + 8, 0xff)),
+    in_image("untouched", "l2-beyond", GROW, |p| put(p, l2(p)? + 8 * 200, &1u64.to_be_bytes())),
+    in_image("untouched", "l1-entry", GROW, |p| put(p, l1(p)?, &[0; 8])),
+    in_image("clean", "refcount.l1", GROW, |p| set_refcount(p, l1(p)?, 0)),
+    in_image("clean", "refcount.data", GROW, |p| set_refcount(p, data(p)?, 0)),
     in_image("clean", "refcount.header", SHRINK, |p| set_refcount(p, 0, 0)),
     in_image("clean", "leak", SHRINK, |p| set_refcount(p, 100 << 16, 1)),
-    in_image("clean", "copied.data", GROW, |p| xor(p, l2(p), 0x80)),
+    in_image("clean", "copied.data", GROW, |p| xor(p, l2(p)?, 0x80)),
     in_image("clean", "header.l1_size", GROW, |p| put(p, 36, &1u32.to_be_bytes())),
     in_image("content", "content", GROW, |p| flip(p, 17)),
     in_image("content", "content", RAW, |p| flip(p, 17)),
@@ -102,71 +101,80 @@ pub const FAULTS: &[Fault] = &[
     in_image("info", "format-specific.data.lazy-refcounts", GROW, |p| xor(p, 87, 1)),
     // The cluster that the old L1 table was in is free.
     in_image("check", "leaks", GROW, |p| set_refcount(p, 3 << 16, 1)),
-    in_image("map", "extents", GROW, |p| put(p, l2(p) + 8 * 5, &1u64.to_be_bytes())),
+    in_image("map", "extents", GROW, |p| put(p, l2(p)? + 8 * 5, &1u64.to_be_bytes())),
     in_words("instar-info", "virtual-size", RAW, "[ $verb = info ] && { real | sed 's/2097152/1/'; exit; }"),
     in_words("instar-info", "answer", RAW, "[ $verb = info ] && exit 1"),
-    in_words("instar-check", "total-clusters", GROW, "[ $verb = check ] && { real | sed 's/49152/7/'; exit; }"),
+    in_words(
+        "instar-check",
+        "total-clusters",
+        GROW,
+        "[ $verb = check ] && { real | sed 's/49152/7/'; exit; }",
+    ),
     in_words("instar-check", "exit-code", RAW, "[ $verb = check ] && exit 0"),
-    in_image("host-size", "length", GROW, |p| open(p).set_len(4 << 20).unwrap()),
+    in_image("host-size", "length", GROW, |p| open(p)?.set_len(4 << 20)),
     in_image("host-size", "allocation", RAW, |p| put(p, 65536, &vec![0; 1 << 20])),
     // The corrupt bit: the image can be read and nobody may write to it.
     in_image("writable", "write", GROW, |p| xor(p, 79, 2)),
     in_words("metamorphic", "same-size", GROW, "[ $verb = resize ] && echo x >> disk.img"),
-    in_words("fresh-create", "header.cluster_bits", GROW,
-        "[ $verb = create ] && args=$(echo \"$args\" | sed 's/cluster_size=[0-9]*/cluster_size=4096/')"),
+    in_words(
+        "fresh-create",
+        "header.cluster_bits",
+        GROW,
+        "[ $verb = create ] && args=$(echo \"$args\" | sed 's/cluster_size=[0-9]*/cluster_size=4096/')",
+    ),
 ];
 
-fn open(path: &Path) -> File {
-    OpenOptions::new().read(true).write(true).open(path).unwrap()
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
 }
 
-fn put(path: &Path, at: u64, bytes: &[u8]) {
-    open(path).write_all_at(bytes, at).unwrap();
+fn put(path: &Path, at: u64, bytes: &[u8]) -> Result<()> {
+    open(path)?.write_all_at(bytes, at)
 }
 
-fn xor(path: &Path, at: u64, bits: u8) {
+fn xor(path: &Path, at: u64, bits: u8) -> Result<()> {
     let mut byte = [0];
-    let _ = open(path).read_at(&mut byte, at).unwrap();
-    put(path, at, &[byte[0] ^ bits]);
+    let _ = open(path)?.read_at(&mut byte, at)?;
+    put(path, at, &[byte[0] ^ bits])
 }
 
-fn number(path: &Path, at: u64) -> u64 {
+fn number(path: &Path, at: u64) -> Result<u64> {
     let mut bytes = [0; 8];
-    open(path).read_exact_at(&mut bytes, at).unwrap();
-    u64::from_be_bytes(bytes)
+    open(path)?.read_exact_at(&mut bytes, at)?;
+    Ok(u64::from_be_bytes(bytes))
 }
 
 /// The L1 table's place.
-fn l1(path: &Path) -> u64 {
+fn l1(path: &Path) -> Result<u64> {
     number(path, 40)
 }
 
 /// The first L2 table's place.
-fn l2(path: &Path) -> u64 {
-    number(path, l1(path)) & 0x00ff_ffff_ffff_fe00
+fn l2(path: &Path) -> Result<u64> {
+    Ok(number(path, l1(path)?)? & 0x00ff_ffff_ffff_fe00)
 }
 
 /// The first data cluster's place.
-fn data(path: &Path) -> u64 {
-    number(path, l2(path)) & 0x00ff_ffff_ffff_fe00
+fn data(path: &Path) -> Result<u64> {
+    Ok(number(path, l2(path)?)? & 0x00ff_ffff_ffff_fe00)
 }
 
 /// Sets the 16-bit refcount, in the first block, of the cluster at `offset`.
-fn set_refcount(path: &Path, offset: u64, count: u16) {
-    let block = number(path, number(path, 48));
-    put(path, block + offset / 65536 * 2, &count.to_be_bytes());
+fn set_refcount(path: &Path, offset: u64, count: u16) -> Result<()> {
+    let block = number(path, number(path, 48)?)?;
+    put(path, block + offset / 65536 * 2, &count.to_be_bytes())
 }
 
-/// Changes the first byte of the file that has this value (after the header).
-fn flip(path: &Path, value: u8) {
-    let bytes = std::fs::read(path).unwrap();
+/// Changes the first of the file's bytes that have this value 64 times in a row.
+fn flip(path: &Path, value: u8) -> Result<()> {
+    let bytes = std::fs::read(path)?;
     let run = |w: &[u8]| w.iter().all(|b| *b == value);
-    let at = bytes.windows(64).position(run).unwrap();
-    put(path, at as u64, &[value ^ 1]);
+    let at = bytes.windows(64).position(run).ok_or_else(|| Error::other("no such byte"))?;
+    put(path, at as u64, &[value ^ 1])
 }
 
 /// Changes a byte of the compressed cluster of guest cluster 16.
-fn spoil_compressed(path: &Path) {
-    let entry = number(path, l2(path) + 8 * 16);
-    xor(path, (entry & 0x003f_ffff_ffff_ffff) + 2, 0xff);
+fn spoil_compressed(path: &Path) -> Result<()> {
+    let entry = number(path, l2(path)? + 8 * 16)?;
+    xor(path, (entry & 0x003f_ffff_ffff_ffff) + 2, 0xff)
 }

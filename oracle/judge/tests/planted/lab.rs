@@ -1,13 +1,11 @@
 //! One case with its subjects, and an oracle let loose on it.
 
+use crate::faults::Plant;
 use libtest_mimic::Failed;
 use oracle_case::child::Tool;
 use oracle_case::{Case, Tools, build};
 use oracle_judge::subject::IMAGE;
-use oracle_judge::{
-    Desk, Instar, Qemu, Record, Scope, State, Trial, Verdict, all, record,
-};
-use std::path::Path;
+use oracle_judge::{Desk, Instar, Qemu, Record, Scope, State, Trial, Verdict, all, record};
 use tempfile::TempDir;
 
 /// Makes qemu-img look like an instar: options that only instar has are dropped. What is planted
@@ -58,7 +56,7 @@ impl Lab {
     }
 
     /// The fields of what `oracle` finds after `plant` did what it does to the image at the end.
-    pub fn judge(&self, oracle: &str, plant: Option<fn(&Path)>) -> Result<Vec<String>, Failed> {
+    pub fn judge(&self, oracle: &str, plant: Option<Plant>) -> Result<Vec<String>, Failed> {
         let (case, dir) = (&self.case, self.dir.path());
         let mut left = record(&self.left, case, &self.fixture, &dir.join("left"))?;
         let right = record(&self.right, case, &self.fixture, &dir.join("right"))?;
@@ -81,9 +79,9 @@ impl Lab {
     }
 }
 
-fn spoil(record: &mut Record, plant: fn(&Path)) -> Result<(), Failed> {
+fn spoil(record: &mut Record, plant: Plant) -> Result<(), Failed> {
     let step = record.steps.last_mut().ok_or("a case without a resize")?;
-    plant(&step.after.path());
+    plant(&step.after.path())?;
     step.after = State::of(&step.after.dir)?;
     Ok(())
 }

@@ -13,13 +13,11 @@ use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> = faults::FAULTS
-        .iter()
-        .map(|fault| Trial::test(fault.name(), move || caught(fault)))
-        .collect();
-    trials.extend(all().iter().map(|o| {
-        Trial::test(format!("{}/nothing planted", o.name()), move || quiet(o.name()))
-    }));
+    let mut trials: Vec<Trial> =
+        faults::FAULTS.iter().map(|fault| Trial::test(fault.name(), move || caught(fault))).collect();
+    trials.extend(
+        all().iter().map(|o| Trial::test(format!("{}/nothing planted", o.name()), move || quiet(o.name()))),
+    );
     if Command::new("qemu-img").arg("--version").output().is_err() {
         let ignored = trials.into_iter().map(|t| {
             let name = format!("{} (no qemu-img in PATH)", t.name());
