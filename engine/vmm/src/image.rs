@@ -16,7 +16,7 @@ pub struct Image<'a> {
     file: &'a File,
     /// Length in bytes when the job began.
     pub len: u64,
-    /// First byte that no request may reach.
+    /// First byte that no write may reach.
     pub limit: u64,
     /// Whether writes are refused.
     pub read_only: bool,
@@ -82,20 +82,23 @@ fn signed(number: u64) -> io::Result<i64> {
 }
 
 impl<'a> Image<'a> {
-    /// `file`, which has `len` bytes; no request may reach beyond `limit`.
+    /// `file`, which has `len` bytes; no write may reach beyond `limit`.
     pub const fn new(file: &'a File, len: u64, limit: u64, read_only: bool) -> Self {
         let seen =
             Seen { bytes_read: 0, bytes_written: 0, writes: 0, flushes: 0, written_end: 0, failure: None };
         Self { file, len, limit, read_only, seen }
     }
 
-    /// Refuses what lies beyond the limit, or any change to what is only to be read.
+    /// Refuses changes to what is only to be read, and changes beyond the limit. What is read beyond
+    /// it, or beyond the end, is zeros: no harm in that.
     fn admit(&self, direction: Direction, offset: u64, len: u64) -> io::Result<()> {
-        if direction == Direction::Write && self.read_only {
+        let write = direction == Direction::Write;
+        if write && self.read_only {
             return Err(io::Error::from_raw_os_error(libc::EROFS));
         }
+        let limit = if write { self.limit } else { u64::MAX };
         match offset.checked_add(len) {
-            Some(end) if end <= self.limit => Ok(()),
+            Some(end) if end <= limit => Ok(()),
             _ => Err(io::Error::from_raw_os_error(libc::EFBIG)),
         }
     }

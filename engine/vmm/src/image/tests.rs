@@ -47,7 +47,14 @@ fn writes_make_the_file_longer() {
 }
 
 #[test]
-fn nothing_goes_beyond_the_limit() {
+fn beyond_the_limit_there_are_zeros_to_read() {
+    let file = file(&[]);
+    let mut image = Image::new(&file, 0, 0, true);
+    assert_eq!(read(&mut image, 0, 512), [0; 512]);
+}
+
+#[test]
+fn nothing_is_written_beyond_the_limit() {
     let file = file(&[1; 512]);
     let mut image = Image::new(&file, 512, 1024, false);
     assert!(!write(&mut image, 512, vec![2; 1024]));
