@@ -132,6 +132,11 @@ impl GrowPlan {
 }
 
 impl NewL1 {
+    /// Everything that is new.
+    const fn runs(&self) -> [Run; 3] {
+        [self.clusters, self.blocks, self.table]
+    }
+
     /// The byte after the last one written.
     fn end(&self, g: Geometry) -> u64 {
         let l1 = g.offset(self.clusters.first).saturating_add(self.entries.saturating_mul(8));
@@ -147,7 +152,7 @@ impl NewL1 {
     ) -> Result<(), PlanError> {
         let mut window = TableWindow::new(table_of(header), s.table);
         self.write_blocks(image, header, &mut window, s.block)?;
-        for run in [self.clusters, self.blocks, self.table] {
+        for run in self.runs() {
             update(image, header, &mut window, s.block, run, |_| 1)?;
         }
         let old = Table { offset: header.l1_offset, entries: header.l1_entries };
@@ -206,7 +211,7 @@ impl NewL1 {
         self.for_each_block(image, header, window, |image, entry, cluster, _| {
             block.fill(0);
             let covered = covered_by(g, entry);
-            for run in [self.clusters, self.blocks, self.table] {
+            for run in self.runs() {
                 let part = run.intersect(covered);
                 let first = part.first.saturating_sub(covered.first);
                 for i in first..first.saturating_add(part.count) {

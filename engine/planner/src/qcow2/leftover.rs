@@ -6,10 +6,11 @@ use super::refcounts::{Blocks, table_of};
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow};
 use crate::PlanError;
+use core::ops::Range;
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, is_zero};
 use instar_formats::io::ReadAt;
-use instar_formats::qcow2::{Cluster, Header, L2Format, TableEntry, refcount};
+use instar_formats::qcow2::{Cluster, Geometry, Header, L2Format, TableEntry, refcount};
 use zerocopy::native_endian::U64;
 
 /// The L2 table that the end of the disk lies in.
@@ -165,6 +166,15 @@ pub struct HostBytes {
     pub bytes: Option<(u64, u64)>,
 }
 
+impl HostBytes {
+    /// The host clusters that the entry names, in whole or in part.
+    pub fn clusters(self, g: Geometry) -> Range<u64> {
+        let (start, len) = self.bytes.unwrap_or((0, 0));
+        let last = g.cluster(start.saturating_add(len).saturating_sub(1));
+        g.cluster(start)..if len == 0 { 0 } else { last.saturating_add(1) }
+    }
+}
+
 /// Whether `len` bytes from `offset` touch the header, the L1 table or the refcount table.
 fn overlaps_fixed(header: &Header, offset: u64, len: u64) -> bool {
     let g = header.geometry;
@@ -221,8 +231,7 @@ impl Check<'_, '_> {
             if start >= image.len() || overlaps_fixed(header, start, len) {
                 return Err(invalid.into());
             }
-            let last = g.cluster(start.saturating_add(len).saturating_sub(1));
-            (g.cluster(start)..=last).try_for_each(|cluster| self.cluster(image, cluster))
+            entry.clusters(g).try_for_each(|cluster| self.cluster(image, cluster))
         })
     }
 

@@ -138,9 +138,7 @@ impl<'h, 's> Drop<'h, 's> {
     fn entries<T: Target>(&mut self, image: &mut T, table: &[u8]) -> Result<(), PlanError> {
         let (header, g) = (self.header, self.header.geometry);
         each_cluster(header, table, |_, entry| {
-            let Some((start, len)) = entry.bytes else { return Ok(()) };
-            let last = g.cluster(start.saturating_add(len).saturating_sub(1));
-            (g.cluster(start)..=last).try_for_each(|cluster| self.cluster(image, cluster))
+            entry.clusters(g).try_for_each(|cluster| self.cluster(image, cluster))
         })
     }
 
