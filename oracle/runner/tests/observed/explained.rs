@@ -32,9 +32,9 @@ pub const ALL: &[Explained] = &[
         when: |case, difference| shrinks(case) && is_smaller(difference),
         shown_by: "qcow2[]67108864:33554432--shrink",
     },
-    // Those tables may need more refcount blocks than the refcount table has room for, so that it moves.
+    // Those tables may need more refcount blocks than the refcount table has room for: qemu-img moves it.
     Explained {
-        id: "shrink-moves-no-refcount-table",
+        id: "shrink-leaves-no-empty-tables",
         paths: &["header.refcount_table_offset", "header.refcount_table_clusters"],
         when: |case, difference| shrinks(case) && is_smaller(difference),
         shown_by: "qcow2[cluster_size=512]4194304+data:1073741824:2097152--shrink:8388608",

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         }
         for explained in explained::ALL {
             let record = records.iter().find(|r| r.case.name() == explained.shown_by).cloned();
-            let name = format!("{engine}/still-diverges/{}", explained.id);
+            let name = format!("{engine}/{}/{}", explained.id, explained.shown_by);
             add(Trial::test(name, move || still_diverges(record.as_ref(), engine, explained)));
         }
     }

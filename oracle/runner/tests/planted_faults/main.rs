@@ -1,0 +1,145 @@
+//! Faults that `oracle compare` must catch: each is planted in a copy of the sources, instar is built
+//! from that, and the comparison must find fault with it by an oracle that says what is wrong.
+//!
+//! Slow, so the trials are ignored by default: scripts/planted-faults runs them.
+
+mod tree;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use oracle_case::Case;
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::LazyLock;
+use tree::{Failure, Plant, Tree};
+
+/// Why the trials do not run by default.
+const SLOW: &str = "slow: builds instar once for each fault; run scripts/planted-faults";
+/// Seeded cases that each comparison runs.
+const CASES: usize = 40;
+/// The first seed.
+const SEED: u64 = 1;
+/// How many resizes, writes and tweaks such a case has in all.
+const MOST_PARTS: usize = 3;
+/// Exit code of a comparison that found nothing.
+const AGREED: i32 = 0;
+/// Exit code of a comparison that found something.
+const DIVERGED: i32 = 1;
+
+/// The list of faults.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faults {
+    fault: Vec<Fault>,
+}
+
+/// One fault.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fault {
+    name: String,
+    /// The file it is planted in, from the top of the sources.
+    file: String,
+    /// Text that exactly one line of the file has.
+    find: String,
+    replace: String,
+    /// The format of the cases that can show it.
+    format: String,
+    /// Oracles any of which must report it.
+    caught_by: Vec<String>,
+}
+
+static TREE: LazyLock<Result<Tree, String>> =
+    LazyLock::new(|| Tree::prepare(&place()).map_err(|e| e.to_string()));
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // One fault is compared while the next is built.
+    arguments.test_threads.get_or_insert(2);
+    let faults: Faults = match toml::from_str(include_str!("faults.toml")) {
+        Ok(faults) => faults,
+        Err(e) => {
+            eprintln!("faults.toml: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut trials = vec![Trial::test("no-fault", no_fault)];
+    for fault in faults.fault {
+        trials.push(Trial::test(fault.name.clone(), move || is_caught(&fault)));
+    }
+    let slow = |trial: Trial| trial.with_ignored_flag(true).with_kind(SLOW);
+    libtest_mimic::run(&arguments, trials.into_iter().map(slow).collect()).exit_code()
+}
+
+/// Where everything is done: in the target directory, so that a later run finds what was built.
+fn place() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted-faults")
+}
+
+fn tree() -> Result<&'static Tree, Failed> {
+    Ok(TREE.as_ref()?)
+}
+
+fn no_fault() -> Result<(), Failed> {
+    let instar = tree()?.build("no-fault", None).map_err(text)?;
+    for format in ["qcow2", "raw"] {
+        let (code, oracles) = compare(&instar, "no-fault", format).map_err(text)?;
+        if code != Some(AGREED) {
+            return Err(format!("{format}: exit {code:?}, found by {oracles:?}").into());
+        }
+    }
+    Ok(())
+}
+
+fn is_caught(fault: &Fault) -> Result<(), Failed> {
+    let plant = Plant { file: &fault.file, find: &fault.find, replace: &fault.replace };
+    let instar = tree()?.build(&fault.name, Some(&plant)).map_err(text)?;
+    let (code, oracles) = compare(&instar, &fault.name, &fault.format).map_err(text)?;
+    if code != Some(DIVERGED) || !oracles.iter().any(|oracle| fault.caught_by.contains(oracle)) {
+        return Err(format!("exit {code:?}, found by {oracles:?}, not {:?}", fault.caught_by).into());
+    }
+    Ok(())
+}
+
+/// Runs a comparison; returns its exit code and the oracles that found something.
+fn compare(instar: &Path, name: &str, format: &str) -> Result<(Option<i32>, Vec<String>), Failure> {
+    let mut oracle = Command::new(env!("CARGO_BIN_EXE_oracle"));
+    oracle.args(["compare", "--engine", "in-process", "--output", "json", "--instar"]).arg(instar);
+    for case in cases(format)? {
+        oracle.arg("--case").arg(case);
+    }
+    // The installed qemu-img is enough: versions make no difference to these faults.
+    let none = place().join("no-archive");
+    std::fs::create_dir_all(&none)?;
+    oracle.arg("--archive").arg(none).arg("--keep").arg(place().join("findings").join(name));
+    let output = oracle.output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("{e}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let found = report["divergences"].as_array().into_iter().flatten();
+    let mut oracles: Vec<String> =
+        found.filter_map(|d| Some(d["class"]["oracle"].as_str()?.into())).collect();
+    oracles.dedup();
+    Ok((output.status.code(), oracles))
+}
+
+/// Files with seeded cases in which there is little to shrink: what a fault breaks, it breaks in many
+/// ways, and shrinking a case for each takes the oracle most of its time.
+fn cases(format: &str) -> Result<Vec<PathBuf>, Failure> {
+    let simple = |case: &Case| {
+        let Case { fixture, resizes, after } = case;
+        let parts = resizes.len() + fixture.writes.len() + fixture.tweaks.len() + after.len();
+        fixture.format.name() == format && parts <= MOST_PARTS
+    };
+    let dir = place().join("cases");
+    std::fs::create_dir_all(&dir)?;
+    let write = |(seed, case): (u64, Case)| {
+        let path = dir.join(format!("{format}-{seed}.json"));
+        std::fs::write(&path, case.to_json()).map(|()| path)
+    };
+    Ok(Case::sequence(SEED, simple).take(CASES).map(write).collect::<Result<_, _>>()?)
+}
+
+fn text(failure: Failure) -> Failed {
+    failure.to_string().into()
+}

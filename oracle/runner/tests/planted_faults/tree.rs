@@ -1,0 +1,127 @@
+//! A copy of the sources that faults are planted in, and builds of it.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+/// What goes wrong, for a person.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A copy of the sources with a target directory of its own, which later runs find again.
+pub struct Tree {
+    root: PathBuf,
+    target: PathBuf,
+    /// Where the guest's binaries are: engines in process do not need them to have the fault too.
+    guest: OsString,
+    /// One fault and one build at a time.
+    turn: Mutex<()>,
+}
+
+/// One line of one file, and what is put in its place.
+pub struct Plant<'a> {
+    pub file: &'a str,
+    pub find: &'a str,
+    pub replace: &'a str,
+}
+
+impl Tree {
+    /// Copies the sources below `place` and builds them once.
+    pub fn prepare(place: &Path) -> Result<Self, Failure> {
+        let (root, target) = (place.join("tree"), place.join("target"));
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+        let files = sources(&ours)?;
+        for file in &files {
+            write_if_new(&root.join(file), &fs::read(ours.join(file))?)?;
+        }
+        remove_others(&root, &root, &files)?;
+        let mut tree = Self { root, target, guest: OsString::new(), turn: Mutex::new(()) };
+        let told = tree.cargo(&["--message-format=json"])?;
+        let script = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(guest);
+        tree.guest = script.ok_or("the build script of instar-vmm does not say where the guest is")?;
+        Ok(tree)
+    }
+
+    /// Builds instar with a fault, or without one, and returns a copy of it that is `name`'s own.
+    pub fn build(&self, name: &str, plant: Option<&Plant>) -> Result<PathBuf, Failure> {
+        let _turn = self.turn.lock().map_err(|_| "another build panicked")?;
+        let file = plant.map(|plant| self.root.join(plant.file));
+        let good = file.as_ref().map(fs::read_to_string).transpose()?;
+        if let (Some(plant), Some(file), Some(good)) = (plant, &file, &good) {
+            let lines = good.lines().filter(|line| line.contains(plant.find)).count();
+            if lines != 1 {
+                return Err(format!("{lines} lines of {} have {:?}", plant.file, plant.find).into());
+            }
+            fs::write(file, good.replacen(plant.find, plant.replace, 1))?;
+        }
+        let built = self.cargo(&[]);
+        if let (Some(file), Some(good)) = (&file, &good) {
+            fs::write(file, good)?;
+        }
+        built?;
+        // Its own name stays: messages begin with it.
+        let to = self.target.with_file_name("built").join(name).join("instar");
+        fs::create_dir_all(to.parent().ok_or("a file without a directory")?)?;
+        fs::copy(self.target.join("debug/instar"), &to)?;
+        Ok(to)
+    }
+
+    /// Runs `cargo build` and returns what it says on standard output.
+    fn cargo(&self, options: &[&str]) -> Result<String, Failure> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo.args(["build", "--quiet", "--locked", "--offline", "-p", "instar"]).args(options);
+        cargo.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").stdin(Stdio::null());
+        if !self.guest.is_empty() {
+            cargo.env("INSTAR_GUEST_DIR", &self.guest);
+        }
+        let output = cargo.output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into()),
+        }
+    }
+}
+
+/// Every file that a commit of everything would have.
+fn sources(root: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let output = git.output()?;
+    let names = String::from_utf8(output.stdout)?;
+    // What git tracks may be gone from the working tree.
+    let there = names.split_terminator('\0').filter(|name| root.join(name).is_file());
+    Ok(there.map(PathBuf::from).collect())
+}
+
+/// Leaves a file that has these bytes alone: its time tells cargo whether to build anew.
+fn write_if_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    fs::create_dir_all(path.parent().ok_or("a file without a directory")?)?;
+    Ok(fs::write(path, bytes)?)
+}
+
+/// Removes what an earlier run left below `dir` and the sources no longer have.
+fn remove_others(root: &Path, dir: &Path, files: &BTreeSet<PathBuf>) -> Result<(), Failure> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(root, &path, files)?;
+        } else if !files.contains(path.strip_prefix(root)?) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The directory that a message of cargo's names as the guest's, if it is the one that does.
+fn guest(message: Value) -> Option<OsString> {
+    let env = message.get("env")?.as_array()?;
+    let pair = env.iter().find(|pair| pair[0] == "INSTAR_GUEST_DIR")?;
+    Some(pair[1].as_str()?.into())
+}
