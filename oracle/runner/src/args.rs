@@ -76,7 +76,7 @@ pub struct Common {
     #[arg(long, value_name = "DIR")]
     pub archive: Option<PathBuf>,
     /// Where to keep the case and the images of every group of findings.
-    #[arg(long, value_name = "DIR", default_value = "oracle-findings")]
+    #[arg(long, value_name = "DIR", default_value = "out/oracle")]
     pub keep: PathBuf,
 }
 

@@ -85,31 +85,28 @@ fn judge(
         right,
         verdict,
     };
+    let ask = |left, right| oracle.judge(&Trial::new(case, left, right, desk));
     let mut out = Vec::new();
-    match oracle.scope() {
-        Scope::Alone => {
+    match (oracle.scope(), lefts) {
+        (Scope::Alone, _) => {
             for left in lefts {
-                let verdict = oracle.judge(&Trial::new(case, left, None, desk))?;
-                out.push(judged(left, None, verdict));
+                out.push(judged(left, None, ask(left, None)?));
             }
         }
-        Scope::Engines => {
-            if let [left, right, ..] = lefts {
-                let verdict = oracle.judge(&Trial::new(case, left, Some(right), desk))?;
-                out.push(judged(left, None, verdict));
-            } else if let Some(left) = lefts.first() {
-                out.push(judged(left, None, Verdict::skip("only one engine runs here")));
-            }
+        (Scope::Engines, [left, right, ..]) => {
+            out.push(judged(left, None, ask(left, Some(right))?));
         }
-        Scope::Pair => {
-            for left in lefts {
-                for (i, right) in rights {
-                    let verdict = match right {
-                        Ok(right) => oracle.judge(&Trial::new(case, left, Some(right), desk))?,
-                        Err(why) => Verdict::skip(why.clone()),
-                    };
-                    out.push(judged(left, Some(*i), verdict));
-                }
+        (Scope::Engines, _) => {
+            let alone = |left| judged(left, None, Verdict::skip("only one engine is compared"));
+            out.extend(lefts.first().map(alone));
+        }
+        (Scope::Pair, _) => {
+            for (left, (i, right)) in lefts.iter().flat_map(|l| rights.iter().map(move |r| (l, r))) {
+                let verdict = match right {
+                    Ok(right) => ask(left, Some(right))?,
+                    Err(why) => Verdict::skip(why.clone()),
+                };
+                out.push(judged(left, Some(*i), verdict));
             }
         }
     }

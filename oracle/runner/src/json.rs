@@ -13,11 +13,8 @@ use serde_json::{Value, json};
 /// It cannot be written as JSON.
 pub fn outcome(outcome: &Outcome, kept: &[Kept]) -> Result<()> {
     let tally = &outcome.tally;
-    let names = |subjects: &[&dyn Subject]| -> Vec<String> {
-        subjects.iter().map(|s| s.name().to_string()).collect()
-    };
-    let instars: Vec<&dyn Subject> = outcome.equipment.instars.iter().map(|i| i as &dyn Subject).collect();
-    let qemus: Vec<&dyn Subject> = outcome.equipment.qemus.iter().map(|q| q as &dyn Subject).collect();
+    let instar: Vec<&str> = outcome.equipment.instars.iter().map(|i| i.name()).collect();
+    let qemu: Vec<&str> = outcome.equipment.qemus.iter().map(|q| q.name()).collect();
     let groups: Vec<Value> = tally
         .groups
         .iter()
@@ -37,8 +34,8 @@ pub fn outcome(outcome: &Outcome, kept: &[Kept]) -> Result<()> {
         .map(|(name, counts)| Ok(((*name).to_string(), serde_json::to_value(counts)?)))
         .collect::<Result<_>>()?;
     let report = json!({
-        "instar": names(&instars),
-        "qemu": names(&qemus),
+        "instar": instar,
+        "qemu": qemu,
         "notes": outcome.equipment.notes,
         "cases": tally.cases,
         "seconds": outcome.elapsed.as_secs_f64(),

@@ -16,6 +16,8 @@ const MAX_GROUPS: usize = 12;
 const SHRINK_RUNS: usize = 40;
 /// How long to go on starting such tries for one group.
 const SHRINK_TIME: Duration = Duration::from_secs(10);
+/// How long to go on running cases again for all groups: one that hangs takes its time every time.
+const KEEP_TIME: Duration = Duration::from_secs(60);
 
 /// What was kept of one group.
 #[derive(Debug, Clone)]
@@ -31,16 +33,17 @@ pub struct Kept {
 /// # Errors
 /// The directory cannot be written.
 pub fn keep(outcome: &Outcome, into: &Path, scratch: &Path) -> Result<Vec<Kept>> {
+    let end = Instant::now() + KEEP_TIME;
     let groups = outcome.tally.groups.iter().take(MAX_GROUPS);
-    groups.map(|group| keep_group(outcome, group, into, scratch)).collect()
+    groups.map(|group| keep_group(outcome, group, into, scratch, end)).collect()
 }
 
-fn keep_group(outcome: &Outcome, group: &Group, into: &Path, scratch: &Path) -> Result<Kept> {
+fn keep_group(outcome: &Outcome, group: &Group, into: &Path, scratch: &Path, end: Instant) -> Result<Kept> {
     let place = into.join(slug(&group.class));
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
     let case = &outcome.jobs.get(group.job).context("a group without a case")?.case;
     let work = scratch.join("shrink");
-    let until = Instant::now() + SHRINK_TIME;
+    let until = end.min(Instant::now() + SHRINK_TIME);
     let shows = |case: &Case| {
         if Instant::now() > until {
             return false;
@@ -52,6 +55,9 @@ fn keep_group(outcome: &Outcome, group: &Group, into: &Path, scratch: &Path) -> 
     let file = place.join("case.json");
     let text = serde_json::to_string_pretty(&small)? + "\n";
     std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+    if Instant::now() > end {
+        return Ok(Kept { case: file, describe: small.describe() });
+    }
     in_directory(&work, || {
         // A case that fails to run again has no images to keep.
         let _ = run_case(&outcome.equipment, &small, &work);

@@ -1,6 +1,6 @@
 //! A guest sees what the oracle's own model says, read by qemu-img.
 
-use super::support::check_content;
+use super::support::{check_content, unexpected_course};
 use crate::oracles::Oracle;
 use crate::{JudgeError, Scope, Trial, Verdict};
 
@@ -23,6 +23,9 @@ impl Oracle for Content {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        if let Some(why) = unexpected_course(trial) {
+            return Ok(Verdict::skip(why));
+        }
         let Some(reader) = trial.desk.newest() else {
             return Ok(Verdict::skip("no qemu-img reads this"));
         };

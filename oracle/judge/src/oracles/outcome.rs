@@ -47,7 +47,11 @@ fn judge_step(
         Ending::Signal(_) => return Ok(finding("resize", Kind::Failed, said)),
         Ending::Exit(_) if step.ran.success() != wanted => {
             let detail = format!("{:?} expected: {said}", expected.outcome);
-            return Ok(finding("resize", Kind::Differs, detail));
+            let mut findings = finding("resize", Kind::Differs, detail);
+            if wanted && step.after.fingerprint != before.fingerprint {
+                findings.extend(finding("refused-file", Kind::Touched, said));
+            }
+            return Ok(findings);
         }
         Ending::Exit(_) => {}
     }

@@ -1,5 +1,6 @@
 //! A guest sees what the model says, read in process by a crate that has nothing to do with QEMU.
 
+use super::support::unexpected_course;
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, Trial, Verdict};
@@ -29,6 +30,9 @@ impl Oracle for Reader {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        if let Some(why) = unexpected_course(trial) {
+            return Ok(Verdict::skip(why));
+        }
         let Some(options) = trial.case.fixture.format.qcow2() else {
             return Ok(Verdict::skip("raw needs no reader"));
         };

@@ -27,6 +27,15 @@ pub fn too_large(trial: &Trial) -> Option<&'static str> {
     (tables > MAX_L2_TABLES || size > MAX_RAW_LEN).then_some("disk too large to look at all of it")
 }
 
+/// Why the image at the end cannot be held to what was expected, if it cannot: another course is
+/// the outcome oracle's finding.
+pub fn unexpected_course(trial: &Trial) -> Option<&'static str> {
+    let resized = |step: &oracle_case::Step| step.outcome == oracle_case::Outcome::Resized;
+    let mut steps = trial.expected.iter().zip(&trial.left.steps);
+    let same = steps.all(|(expected, step)| resized(expected) == step.ran.success());
+    (!same).then_some("accepted or refused otherwise than expected")
+}
+
 /// Why two records cannot be compared by what came out, if they cannot: a different course is the
 /// refusal oracle's finding.
 pub fn different_course(trial: &Trial) -> Option<&'static str> {
