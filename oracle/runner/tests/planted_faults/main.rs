@@ -64,12 +64,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut trials = vec![Trial::test("no-fault", no_fault)];
-    for fault in faults.fault {
-        trials.push(Trial::test(fault.name.clone(), move || is_caught(&fault)));
-    }
     let slow = |trial: Trial| trial.with_ignored_flag(true).with_kind(SLOW);
-    libtest_mimic::run(&arguments, trials.into_iter().map(slow).collect()).exit_code()
+    let mut trials = vec![slow(Trial::test("no-fault", no_fault))];
+    for fault in &faults.fault {
+        let fault = fault.clone();
+        trials.push(slow(Trial::test(fault.name.clone(), move || is_caught(&fault))));
+    }
+    trials.push(Trial::test("every-fault-has-its-line", move || have_lines(&faults.fault)));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Where everything is done: in the target directory, so that a later run finds what was built.
@@ -79,6 +81,20 @@ fn place() -> PathBuf {
 
 fn tree() -> Result<&'static Tree, Failed> {
     Ok(TREE.as_ref()?)
+}
+
+/// Tells whoever changes the sources that a fault must change with them, without building anything.
+fn have_lines(faults: &[Fault]) -> Result<(), Failed> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for fault in faults {
+        let text = std::fs::read_to_string(top.join(&fault.file))?;
+        plant(fault).put_into(&text).map_err(|e| format!("{}: {e}", fault.name))?;
+    }
+    Ok(())
+}
+
+fn plant(fault: &Fault) -> Plant<'_> {
+    Plant { file: &fault.file, find: &fault.find, replace: &fault.replace }
 }
 
 fn no_fault() -> Result<(), Failed> {
@@ -93,8 +109,7 @@ fn no_fault() -> Result<(), Failed> {
 }
 
 fn is_caught(fault: &Fault) -> Result<(), Failed> {
-    let plant = Plant { file: &fault.file, find: &fault.find, replace: &fault.replace };
-    let instar = tree()?.build(&fault.name, Some(&plant)).map_err(text)?;
+    let instar = tree()?.build(&fault.name, Some(&plant(fault))).map_err(text)?;
     let (code, oracles) = compare(&instar, &fault.name, &fault.format).map_err(text)?;
     if code != Some(DIVERGED) || !oracles.iter().any(|oracle| fault.caught_by.contains(oracle)) {
         return Err(format!("exit {code:?}, found by {oracles:?}, not {:?}", fault.caught_by).into());

@@ -28,6 +28,16 @@ pub struct Plant<'a> {
     pub replace: &'a str,
 }
 
+impl Plant<'_> {
+    /// The text of the file with the fault.
+    pub fn put_into(&self, good: &str) -> Result<String, String> {
+        match good.lines().filter(|line| line.contains(self.find)).count() {
+            1 => Ok(good.replacen(self.find, self.replace, 1)),
+            lines => Err(format!("{lines} lines of {} have {:?}", self.file, self.find)),
+        }
+    }
+}
+
 impl Tree {
     /// Copies the sources below `place` and builds them once.
     pub fn prepare(place: &Path) -> Result<Self, Failure> {
@@ -51,11 +61,7 @@ impl Tree {
         let file = plant.map(|plant| self.root.join(plant.file));
         let good = file.as_ref().map(fs::read_to_string).transpose()?;
         if let (Some(plant), Some(file), Some(good)) = (plant, &file, &good) {
-            let lines = good.lines().filter(|line| line.contains(plant.find)).count();
-            if lines != 1 {
-                return Err(format!("{lines} lines of {} have {:?}", plant.file, plant.find).into());
-            }
-            fs::write(file, good.replacen(plant.find, plant.replace, 1))?;
+            fs::write(file, plant.put_into(good)?)?;
         }
         let built = self.cargo(&[]);
         if let (Some(file), Some(good)) = (&file, &good) {
