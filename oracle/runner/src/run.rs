@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Free bytes that a directory in memory must have to be used.
+const MEMORY_WANTED: u64 = 2 << 30;
+
 /// A campaign as it went.
 pub struct Outcome {
     /// What was compared.
@@ -85,7 +88,7 @@ fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, complete: bool) -> Resu
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).context("signal handler")?;
-    let dir = tempfile::Builder::new().prefix("oracle-").tempdir().context("temporary directory")?;
+    let dir = workplace().context("temporary directory")?;
     let equipment = Equipment::find(args, dir.path())?;
     if args.output == OutputForm::Human {
         report::equipment(&equipment, jobs.len());
@@ -108,6 +111,20 @@ fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, complete: bool) -> Resu
         OutputForm::Json => json::outcome(&outcome, &kept)?,
     }
     Ok(exit_code(&outcome.tally))
+}
+
+/// Where images are while they are worked on: the directory that `TMPDIR` names, or else one in
+/// memory, which halves the time because nothing waits for a disk, or else the system's own.
+fn workplace() -> std::io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let roomy =
+        rustix::fs::statvfs(memory).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) >= MEMORY_WANTED);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("oracle-");
+    match std::env::var_os("TMPDIR") {
+        None if roomy => builder.tempdir_in(memory).or_else(|_| builder.tempdir()),
+        _ => builder.tempdir(),
+    }
 }
 
 fn exit_code(tally: &Tally) -> ExitCode {
