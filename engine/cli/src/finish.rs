@@ -55,8 +55,10 @@ fn preallocate(file: &File, outcome: &ResizeOutcome, mode: Preallocation) -> Res
         Preallocation::Falloc => {
             host::allocate(file, offset, len).map_err(failed("Could not preallocate new data"))
         }
+        // Written, not only allocated: that the first write to a block costs no more than any other
+        // is what sets this mode apart from falloc.
         Preallocation::Full => {
-            host::zero(file, offset, len, false).map_err(failed("Could not write zeros for preallocation"))
+            host::write_zeros(file, offset, len).map_err(failed("Could not write zeros for preallocation"))
         }
     }
 }
