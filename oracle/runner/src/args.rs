@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::archive::ArchiveArgs;
+use crate::baseline::BaselineArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Keep versions of qemu-img to compare with.
     Archive(ArchiveArgs),
+    /// Keep what versions of qemu-img answer, and see when it changed.
+    Baseline(BaselineArgs),
 }
 
 /// Arguments of `compare`.

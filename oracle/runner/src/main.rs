@@ -5,6 +5,7 @@
 
 mod archive;
 mod args;
+mod baseline;
 mod campaign;
 mod equipment;
 mod json;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => run::compare(&args),
         Command::Replay(args) => run::replay(&args),
         Command::Archive(args) => archive::run(&args),
+        Command::Baseline(args) => baseline::run(&args),
     };
     match result {
         Ok(code) => code,

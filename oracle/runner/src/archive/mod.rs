@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-pub use store::Archive;
+pub use store::{Archive, Entry};
 
 /// Arguments of `oracle archive`.
 #[derive(Debug, Args)]

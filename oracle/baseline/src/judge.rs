@@ -1,0 +1,182 @@
+//! Holding an instar to what a version of qemu-img answered.
+
+use crate::{Case, Label, Outcome, explain};
+use oracle_judge::text::{Difference, differences, normalised};
+use oracle_judge::{Class, Direction, Finding, Kind, Verdict, Version};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The parts of an outcome, each with the name of the oracle that judges it.
+pub const ANSWERS: &[(&str, &str)] = &[
+    ("baseline-resize", "resizes"),
+    ("baseline-info", "info"),
+    ("baseline-check", "check"),
+    ("baseline-header", "header"),
+    ("baseline-map", "map"),
+    ("baseline-content", "content_sha256"),
+    ("baseline-host", "host"),
+];
+
+/// The first version with today's schema of `info`: what any later qemu-img reads is comparable.
+const TODAYS_INFO: &str = "8.0";
+
+/// What the maker of an image decides and no resize changes: the makers of two versions may differ in it.
+const MADE: &[&str] = &["header.header_length", "header.backing_offset"];
+
+/// What came of holding one part to its record.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The oracle.
+    pub oracle: &'static str,
+    /// What it says, known divergences left out.
+    pub verdict: Verdict,
+    /// The known divergences that were met.
+    pub known: BTreeSet<&'static str>,
+}
+
+/// Why a case cannot be put to an instar, if it cannot.
+pub fn supported(case: &Case) -> Result<(), String> {
+    match case.format.as_str() {
+        "raw" | "qcow2" if case.has("luks") => Err("instar resizes no encrypted image".into()),
+        "raw" | "qcow2" => Ok(()),
+        format => Err(format!("instar does not resize {format}")),
+    }
+}
+
+/// Holds `ours`, the outcome of `case` with an instar, to what `label` answered. `reader` is the version that read our
+/// image.
+#[must_use]
+pub fn judge(
+    case: &Case,
+    label: &Label,
+    recorded: &Outcome,
+    ours: &Outcome,
+    reader: &Version,
+) -> Vec<Answered> {
+    let skip_all = |why: &str| {
+        let skip = |(oracle, _): &(&'static str, &str)| Answered {
+            oracle,
+            verdict: Verdict::skip(why),
+            known: BTreeSet::new(),
+        };
+        ANSWERS.iter().map(skip).collect()
+    };
+    if recorded["create"]["rc"] != 0 {
+        return skip_all("that version makes no such image");
+    }
+    if ours["create"]["rc"] != 0 {
+        return skip_all("the qemu-img that makes the images makes no such image");
+    }
+    if let Some(what) = unsupported(ours) {
+        return skip_all(&what);
+    }
+    let theirs = expected(recorded, label, reader);
+    let ours = seen(ours, label);
+    let one = |(oracle, part): &(&'static str, &str)| judge_part(case, oracle, part, &theirs, &ours);
+    ANSWERS.iter().map(one).collect()
+}
+
+/// What an instar says it does not do, if that is why it refused.
+fn unsupported(ours: &Outcome) -> Option<String> {
+    let messages = ours["resizes"].as_array()?.iter().filter_map(|resize| resize["err"].as_str());
+    let mut refusals = messages.filter(|message| message.contains("not supported by instar"));
+    refusals.next().map(|message| normalised(message).join(" "))
+}
+
+fn judge_part(
+    case: &Case,
+    oracle: &'static str,
+    part: &str,
+    theirs: &Map<String, Value>,
+    ours: &Map<String, Value>,
+) -> Answered {
+    let (mut known, mut findings, mut any) = (BTreeSet::new(), Vec::new(), false);
+    for key in [part.to_string(), format!("instar-{part}")] {
+        let (Some(theirs), Some(ours)) = (theirs.get(&key), ours.get(&key)) else {
+            continue;
+        };
+        any = true;
+        for difference in differences(&json!({&*key: ours}), &json!({&*key: theirs})) {
+            match explain(case, &difference) {
+                Some(explained) => {
+                    known.insert(explained.id);
+                }
+                None if MADE.contains(&difference.path.as_str()) => {}
+                None => findings.push(finding(case, oracle, &difference)),
+            }
+        }
+    }
+    let verdict = if any { Verdict::of(findings) } else { Verdict::skip("not recorded") };
+    Answered { oracle, verdict, known }
+}
+
+fn finding(case: &Case, oracle: &'static str, difference: &Difference) -> Finding {
+    let format = if case.format == "raw" { "raw" } else { "qcow2" };
+    let path = difference.path.as_str();
+    let one_refused =
+        path == "resizes.rc" && [&difference.left, &difference.right].contains(&&Some(0.into()));
+    let kind = if one_refused { Kind::OneRefused } else { difference.kind() };
+    let class = Class { oracle, format, field: path.into(), direction: direction(case), kind };
+    Finding { class, detail: format!("{}: {}", case.name(), difference.values()) }
+}
+
+fn direction(case: &Case) -> Direction {
+    match case.resizes.as_slice() {
+        [one] if one.size.parse() == Ok(case.start) => Direction::Same,
+        [one] if one.flags.iter().any(|f| f == "--shrink") => Direction::Shrink,
+        [_] => Direction::Grow,
+        _ => Direction::Mixed,
+    }
+}
+
+/// The recorded outcome as an instar and a qemu-img of version `reader` should show it: no refusal may change the file,
+/// and instar's own answers must be those of qemu-img.
+fn expected(recorded: &Outcome, label: &Label, reader: &Version) -> Map<String, Value> {
+    let mut parts = recorded.as_object().cloned().unwrap_or_default();
+    if let Some(info) = parts.get("info").cloned() {
+        parts.insert("instar-info".into(), info);
+    }
+    let todays = TODAYS_INFO.parse::<Version>();
+    if todays.is_ok_and(|first| label.version < first || *reader < first) {
+        parts.remove("info");
+    }
+    if let Some(check) = parts.get("check").cloned() {
+        parts.insert("instar-check".into(), check);
+    }
+    settle(&mut parts);
+    parts
+}
+
+/// Our outcome with the `info` of that version.
+fn seen(ours: &Outcome, label: &Label) -> Map<String, Value> {
+    let mut parts = ours.as_object().cloned().unwrap_or_default();
+    match parts.remove("instar-info").and_then(|infos| infos.get(label.to_string()).cloned()) {
+        Some(info) => parts.insert("instar-info".into(), info),
+        None => None,
+    };
+    let changed: Vec<bool> = ours["resizes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|resize| resize["file_changed_on_refusal"] == true)
+        .collect();
+    settle(&mut parts);
+    for (resize, changed) in parts["resizes"].as_array_mut().into_iter().flatten().zip(changed) {
+        resize["file_changed_on_refusal"] = changed.into();
+    }
+    parts
+}
+
+/// Leaves out what is not to be compared: names of programs, and whether a refusal changed the file.
+fn settle(parts: &mut Map<String, Value>) {
+    let words = |value: &Value| Value::from(normalised(value.as_str().unwrap_or_default()).join("\n"));
+    for part in ["check", "instar-check"] {
+        if let Some(check) = parts.get_mut(part) {
+            check["err"] = words(&check["err"]);
+        }
+    }
+    for resize in parts.get_mut("resizes").and_then(Value::as_array_mut).into_iter().flatten() {
+        resize["err"] = words(&resize["err"]);
+        resize["file_changed_on_refusal"] = false.into();
+    }
+}

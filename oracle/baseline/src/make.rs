@@ -1,0 +1,101 @@
+//! Making the image of a case.
+
+use crate::observe::{code, message};
+use crate::{BaselineError, Case};
+use oracle_case::Tools;
+use oracle_judge::subject::{IMAGE, Ran, run_tool};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The backing file's name, and the byte that fills it.
+const BACKING: (&str, u8) = ("base.raw", 0x77);
+/// The external data file's name.
+pub const DATA_FILE: &str = "data.raw";
+
+/// Makes the image of `case` in `dir`, which is empty, and returns the parts of the outcome that tell how that went.
+/// If `create.rc` is not 0 there is no image.
+///
+/// # Errors
+/// A tool cannot be started.
+pub fn make(case: &Case, dir: &Path, tools: &Tools) -> Result<Map<String, Value>, BaselineError> {
+    let maker = Maker { case, dir, tools };
+    let mut told = Map::new();
+    maker.backing()?;
+    let created = run_tool(&tools.qemu_img, dir, maker.create_args())?;
+    told.insert("create".into(), json!({"rc": code(&created), "err": message(&created.stderr)}));
+    if !created.success() {
+        return Ok(told);
+    }
+    let written = maker.writes(&case.writes)?;
+    if !written.is_empty() {
+        told.insert("write_errors".into(), written.into());
+    }
+    for setup in &case.setup {
+        match setup.as_str() {
+            "snapshot" => {
+                let ran = run_tool(&tools.qemu_img, dir, ["snapshot", "-c", "s1", IMAGE])?;
+                told.insert("snapshot_rc".into(), code(&ran));
+            }
+            "bitmap" => {
+                let ran = run_tool(&tools.qemu_img, dir, ["bitmap", "--add", IMAGE, "b0"])?;
+                told.insert("bitmap".into(), json!({"rc": code(&ran), "err": message(&ran.stderr)}));
+            }
+            "overwrite" => {
+                maker.writes(&[(0x11, 0, 64 << 10)])?;
+            }
+            _ => {}
+        }
+    }
+    Ok(told)
+}
+
+struct Maker<'a> {
+    case: &'a Case,
+    dir: &'a Path,
+    tools: &'a Tools,
+}
+
+impl Maker<'_> {
+    fn backing(&self) -> Result<(), BaselineError> {
+        let Some(size) = self.case.backing() else {
+            return Ok(());
+        };
+        let (name, fill) = BACKING;
+        run_tool(&self.tools.qemu_img, self.dir, ["create", "-q", "-f", "raw", name, size])?;
+        let write = format!("write -q -P {fill} 0 {size}");
+        run_tool(&self.tools.qemu_io, self.dir, ["-f", "raw", "-c", &write, name])?;
+        Ok(())
+    }
+
+    fn create_args(&self) -> Vec<String> {
+        let mut args: Vec<String> = ["create", "-q", "-f", &self.case.format].map(Into::into).into();
+        let mut options = self.case.create_options();
+        let raw = self.case.has("data_file_raw");
+        if raw || self.case.has("data_file") {
+            let comma = if options.is_empty() { "" } else { "," };
+            options += &format!("{comma}data_file={DATA_FILE}{}", if raw { ",data_file_raw=on" } else { "" });
+        }
+        if !options.is_empty() {
+            args.extend(["-o".into(), options]);
+        }
+        if self.case.backing().is_some() {
+            args.extend(["-b", BACKING.0, "-F", "raw"].map(Into::into));
+        }
+        args.extend([IMAGE.into(), self.case.start.to_string()]);
+        args
+    }
+
+    /// What qemu-io complained about.
+    fn writes(&self, writes: &[(u8, u64, u64)]) -> Result<Vec<String>, BaselineError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut args: Vec<String> = ["-f", &self.case.format].map(Into::into).into();
+        for (byte, offset, len) in writes {
+            args.extend(["-c".into(), format!("write -q -P {byte} {offset} {len}")]);
+        }
+        args.push(IMAGE.into());
+        let Ran { stdout, stderr, .. } = run_tool(&self.tools.qemu_io, self.dir, args)?;
+        Ok((stdout + &stderr).lines().map(Into::into).collect())
+    }
+}
