@@ -123,15 +123,36 @@ impl<'a> Desk<'a> {
         self.remembered(key, || who.run(&a.dir, "compare", &args))
     }
 
-    /// Runs the `qemu-io` of `who` with these commands on the image in `dir`; `None` if it has none.
+    /// Lets the `qemu-io` of `who` write to the image in `dir`, which is a copy made for that; `None`
+    /// if it has none.
     ///
     /// # Errors
     /// [`JudgeError::Spawn`].
-    pub fn io(&self, who: &Qemu, dir: &Path, commands: &[String]) -> Result<Option<Ran>, JudgeError> {
+    pub fn write(&self, who: &Qemu, dir: &Path, commands: &[String]) -> Result<Option<Ran>, JudgeError> {
+        self.io(who, dir, &[], commands)
+    }
+
+    /// Lets the `qemu-io` of `who` read `image`, which is opened read-only: opening for writing alone
+    /// would change it.
+    ///
+    /// # Errors
+    /// [`JudgeError::Spawn`].
+    pub fn read(&self, who: &Qemu, image: &State, commands: &[String]) -> Result<Option<Ran>, JudgeError> {
+        self.io(who, &image.dir, &["-r"], commands)
+    }
+
+    fn io(
+        &self,
+        who: &Qemu,
+        dir: &Path,
+        options: &[&str],
+        commands: &[String],
+    ) -> Result<Option<Ran>, JudgeError> {
         let Some(tool) = who.io() else {
             return Ok(None);
         };
-        let mut args: Vec<String> = vec!["-f".into(), self.case.fixture.format.name().into()];
+        let format = self.case.fixture.format.name();
+        let mut args: Vec<String> = ["-f", format].iter().chain(options).map(ToString::to_string).collect();
         for command in commands {
             args.extend(["-c".into(), command.clone()]);
         }

@@ -75,7 +75,7 @@ impl Ran {
 /// Runs `tool` in `dir`, in the language its messages are written in.
 ///
 /// # Errors
-/// [`JudgeError::Spawn`].
+/// [`JudgeError::Spawn`]: it does not start, or its output cannot be kept whole.
 pub fn run_tool<A: Into<OsString>>(
     tool: &Tool,
     dir: &Path,
@@ -83,10 +83,12 @@ pub fn run_tool<A: Into<OsString>>(
 ) -> Result<Ran, JudgeError> {
     let mut command = tool.command(args);
     command.current_dir(dir).env("LC_ALL", "C");
-    let output = child::run(command, DEADLINE).map_err(|e| JudgeError::Spawn {
-        program: tool.program.display().to_string(),
-        reason: e.to_string(),
-    })?;
+    let failed = |reason: String| JudgeError::Spawn { program: tool.program.display().to_string(), reason };
+    let output = child::run(command, DEADLINE).map_err(|e| failed(e.to_string()))?;
+    if output.truncated && output.ending != Ending::TimedOut {
+        // Half an answer would be taken for a different one.
+        return Err(failed("it says more than can be kept, or its output does not end".into()));
+    }
     Ok(Ran { ending: output.ending, stdout: output.stdout_text(), stderr: output.stderr_text() })
 }
 

@@ -197,7 +197,7 @@ pub fn locate(
 pub fn blanked(trial: &Trial, who: &Qemu, image: &State, writes: &[Write]) -> Result<State, JudgeError> {
     let dir = trial.desk.scratch()?;
     image.copy_to(&dir)?;
-    trial.desk.io(who, &dir, &io_commands(trial, writes))?;
+    trial.desk.write(who, &dir, &io_commands(trial, writes))?;
     State::of(dir)
 }
 
@@ -216,7 +216,7 @@ fn check_windows(
     if !content.has_data(start, TAIL) {
         commands.push(format!("read -q -P 0 {start} {}", content.size() - start));
     }
-    let Some(ran) = trial.desk.io(who, &image.dir, &commands)? else {
+    let Some(ran) = trial.desk.read(who, image, &commands)? else {
         return Ok(Vec::new());
     };
     let told = format!("{}{}", ran.stdout, ran.stderr);

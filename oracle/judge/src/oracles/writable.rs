@@ -41,7 +41,7 @@ impl Oracle for Writable {
         let dir = trial.desk.scratch()?;
         trial.left.last().copy_to(&dir)?;
         let commands = io_commands(trial, &writes);
-        let Some(ran) = trial.desk.io(writer, &dir, &commands)? else {
+        let Some(ran) = trial.desk.write(writer, &dir, &commands)? else {
             return Ok(Verdict::skip(format!("{} has no qemu-io", writer.name())));
         };
         if !ran.success() || ran.stdout.contains("failed") {
