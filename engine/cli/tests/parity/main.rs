@@ -5,10 +5,12 @@
 
 mod alone;
 mod fixture;
+mod hostile;
 mod inspect;
 mod locks;
 mod pair;
 mod resize;
+mod scale;
 mod usage;
 
 use fixture::Fixtures;
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         group.extend(resize::trials(engine));
         group.extend(inspect::trials(engine));
         group.extend(locks::trials(engine));
+        group.extend(hostile::trials(engine));
+        group.extend(scale::trials(engine));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
