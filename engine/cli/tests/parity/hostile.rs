@@ -66,8 +66,8 @@ fn noise() -> Vec<u8> {
 /// Names an L2 table beyond the refcounts' knowledge whose entry for the last cluster is nonsense.
 fn spoil_l2(file: &File) -> std::io::Result<()> {
     file.set_len(5 * CLUSTER)?;
-    file.write_all_at(&word(1 << 63 | 4 * CLUSTER), 3 * CLUSTER)?;
-    file.write_all_at(&word(1 << 63 | 1 << 40), 4 * CLUSTER + 15 * 8)
+    file.write_all_at(&word((1 << 63) | (4 * CLUSTER)), 3 * CLUSTER)?;
+    file.write_all_at(&word((1 << 63) | (1 << 40)), 4 * CLUSTER + 15 * 8)
 }
 
 fn image(dir: &Path) -> Verdict {
