@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what is in the image.
 
+use crate::observe::{Change, Observer};
 use instar_ops::disk::{Direction, IoError};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -22,6 +23,8 @@ pub struct Image<'a> {
     pub read_only: bool,
     /// What was done to it.
     pub seen: Seen,
+    /// Who is told of changes.
+    pub observer: Observer,
 }
 
 /// What the host saw a guest do to the image.
@@ -86,7 +89,7 @@ impl<'a> Image<'a> {
     pub const fn new(file: &'a File, len: u64, limit: u64, read_only: bool) -> Self {
         let seen =
             Seen { bytes_read: 0, bytes_written: 0, writes: 0, flushes: 0, written_end: 0, failure: None };
-        Self { file, len, limit, read_only, seen }
+        Self { file, len, limit, read_only, seen, observer: Observer::none() }
     }
 
     /// Refuses changes to what is only to be read, and changes beyond the limit. What is read beyond
@@ -157,9 +160,25 @@ impl<'a> Image<'a> {
             self.wrote(offset, len);
             self.seen.bytes_written = self.seen.bytes_written.saturating_add(len);
             // SAFETY: passed on to the caller.
-            unsafe { self.write_all(offset, buffer) }
+            unsafe {
+                self.tell_write(offset, buffer)?;
+                self.write_all(offset, buffer)
+            }
         });
         self.note(Direction::Write, offset, len, done)
+    }
+
+    /// # Safety
+    /// As [`Self::write`].
+    unsafe fn tell_write(&self, offset: u64, buffer: Buffer) -> io::Result<()> {
+        if !self.observer.is_some() {
+            return Ok(());
+        }
+        // A copy: nobody else shall hold a reference into the memory of a guest.
+        let mut data = vec![0; buffer.len];
+        // SAFETY: both are that long, and they do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(buffer.at.cast_const(), data.as_mut_ptr(), buffer.len) };
+        self.observer.tell(Change::Write { offset, data: &data })
     }
 
     fn wrote(&mut self, offset: u64, len: u64) {
@@ -189,6 +208,7 @@ impl<'a> Image<'a> {
     pub fn zero(&mut self, offset: u64, len: u64, unmap: bool) -> bool {
         let done = self.admit(Direction::Write, offset, len).and_then(|()| {
             self.wrote(offset, len);
+            self.observer.tell(Change::Zero { offset, len, unmap })?;
             self.zero_all(offset, len, unmap)
         });
         self.note(Direction::Write, offset, len, done)
@@ -233,7 +253,8 @@ impl<'a> Image<'a> {
         self.seen.flushes += 1;
         let fd = self.file.as_raw_fd();
         // SAFETY: numbers only.
-        let done = uninterrupted(|| unsafe { libc::fdatasync(fd) } as isize);
+        let sync = |()| uninterrupted(|| unsafe { libc::fdatasync(fd) } as isize);
+        let done = self.observer.tell(Change::Flush).and_then(sync);
         // What has no storage behind it (a character device) has nothing to make durable.
         let done = match done {
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(()),

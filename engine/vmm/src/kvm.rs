@@ -4,6 +4,7 @@ use crate::binaries::{self, Binary};
 use crate::error::VmmError;
 use crate::image::{Image, Seen, file_len};
 use crate::machine::{self, Job};
+use crate::observe::{Change, Observer};
 use crate::{believe, limit};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_ops::{
@@ -31,6 +32,7 @@ pub struct Kvm {
     pub(crate) cpuid: CpuId,
     pub(crate) limits: Limits,
     pub(crate) log: fn(&str),
+    observer: Observer,
 }
 
 /// How long a guest may take.
@@ -120,7 +122,14 @@ impl Kvm {
             return Err(VmmError::Unavailable { reason: "/dev/kvm does not answer as KVM does".into() });
         }
         let cpuid = fd.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| unavailable(e.errno()))?;
-        Ok(Self { fd, operation: None, cpuid, limits: Limits::default(), log: |_| {} })
+        Ok(Self {
+            fd,
+            operation: None,
+            cpuid,
+            limits: Limits::default(),
+            log: |_| {},
+            observer: Observer::none(),
+        })
     }
 
     /// The same with other limits than the default ones.
@@ -134,6 +143,17 @@ impl Kvm {
     #[must_use]
     pub const fn with_log(mut self, log: fn(&str)) -> Self {
         self.log = log;
+        self
+    }
+
+    /// The same, with every change of an image shown to `observer` before it is made. An errno in return lets the
+    /// change fail with that, undone. For tests of what becomes of an image.
+    #[must_use]
+    pub fn with_observer(
+        mut self,
+        observer: impl Fn(Change<'_>) -> Option<i32> + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Observer::new(observer);
         self
     }
 
@@ -153,9 +173,10 @@ impl Kvm {
         &self,
         operation: Binary,
         config: &[u8],
-        image: Image<'_>,
+        mut image: Image<'_>,
         sink: &mut dyn FnMut(Payload) -> Result<(), VmmError>,
     ) -> Result<(Stats, Seen), VmmError> {
+        image.observer = self.observer.clone();
         let operation = self.operation.unwrap_or(operation);
         machine::run(self, Job { operation, config, image, sink })
     }

@@ -23,8 +23,10 @@ mod limit;
 mod machine;
 mod mailbox;
 mod memory;
+mod observe;
 mod segments;
 mod watchdog;
 
 pub use error::{ErrorKind, Fault, FaultCause, VmmError};
 pub use kvm::{Finished, Kvm, Limits, Stats};
+pub use observe::Change;
