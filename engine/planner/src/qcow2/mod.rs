@@ -16,7 +16,8 @@
 //! 1. the header sector: the disk has its new size, and what lies beyond is out of reach;
 //! 2. for each batch of tables: first the entries that name them are cleared, then, behind a barrier,
 //!    the refcounts of what they named go down and the space is given back: in between it is leaked;
-//! 3. refcount blocks that became empty leave the refcount table, then lose their own refcount;
+//! 3. refcount blocks that became empty, and any that end the file, leave the refcount table, then
+//!    lose their own refcount;
 //! 4. the file is cut after its last cluster in use.
 //!
 //! A shrink that a crash cut short leaves clusters beyond the end of the disk allocated. The next

@@ -51,9 +51,13 @@ pub fn give_back<T: Target>(
     leftover: &Leftover,
     s: &mut Scratch<'_>,
 ) -> Result<u64, PlanError> {
-    if leftover.has_clusters() {
-        let mut drop = Drop::new(header, s.table, s.block, s.batch, s.touched);
-        while drop.empty_blocks(image)? {}
+    if !leftover.has_clusters() {
+        s.touched.fill(0);
+    }
+    let mut drop = Drop::new(header, s.table, s.block, s.batch, s.touched);
+    drop.touch_last_blocks(image)?;
+    while drop.empty_blocks(image)? {
+        drop.touch_last_blocks(image)?;
     }
     let end = end_of_used(image, header, s)?;
     Ok(header.geometry.offset(end).min(file_len))
@@ -171,6 +175,21 @@ impl<'h, 's> Drop<'h, 's> {
             write_counts(image, g, block, counts, clusters, covered)?;
             punch(image, g, clusters, file_len, |c| refcount::get(counts, g.refcount_order(), at(c)) == 0)
         })
+    }
+
+    /// Has the last blocks looked at, down to the first that counts anything but itself: whoever
+    /// emptied them, they hold the end of the file.
+    fn touch_last_blocks<T: Target>(&mut self, image: &mut T) -> Result<(), PlanError> {
+        let g = self.header.geometry;
+        for entry in (0..table_of(self.header).entries).rev() {
+            let mut blocks = Blocks { header: self.header, window: &mut self.window, buf: self.block };
+            let Some((block, counts)) = blocks.load_mut(image, entry)? else { continue };
+            if !counts_nothing_else(counts, g, covered_by(g, entry), g.cluster(block)) {
+                break;
+            }
+            set_bit(self.touched, entry);
+        }
+        Ok(())
     }
 
     /// Takes blocks that count nothing but themselves out of the refcount table; then, behind a
