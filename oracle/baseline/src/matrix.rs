@@ -66,6 +66,8 @@ const FRESH_EMPTY: [u64; 7] =
     [64 * MIB + 512, 1024 * MIB, 5120 * MIB, 136_365_211_648, 2_190_433_320_960, 4 << 40, 69_269_232_549_888];
 /// Fixed images beyond this many bytes are not made: some versions write every byte.
 const MAX_FIXED: u64 = 5120 * MIB;
+/// No larger VMDK is checked, in bytes.
+const MAX_CHECKED: u64 = 4 << 40;
 /// A VMDK of 2 GiB extents beyond this many bytes is thousands of files.
 const MAX_SPLIT: u64 = 136_365_211_648;
 
@@ -83,14 +85,15 @@ pub fn matrix() -> Vec<Case> {
     }
     cases.extend(shapes());
     cases.extend(FRESH.iter().flat_map(|(format, options)| fresh(format, options)));
-    cases.retain(possible);
+    cases.retain(|case| possible(case) && reproducible(case));
     cases
 }
 
-/// Whether a case gives the same answer twice on one machine: encryption chooses its own parameters.
+/// Whether a case gives the same answer twice: encryption chooses its own parameters, and a check of a VMDK this large
+/// takes minutes, so that a deadline decides.
 #[must_use]
 pub fn reproducible(case: &Case) -> bool {
-    case.format != "luks" && !case.has("luks")
+    case.format != "luks" && !case.has("luks") && !(case.format == "vmdk" && case.start > MAX_CHECKED)
 }
 
 fn case(format: &str, options: &str, start: u64, resizes: &[(&str, &[&str])]) -> Case {

@@ -4,11 +4,11 @@
 
 use crate::Outcome;
 use crate::hash::digits;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 /// Raised with every change of the rules: an interrupted regeneration under other rules is not resumed.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// Keys of the tools' JSON whose value becomes `"*"`: space on the host, random names, clocks, and what a benchmark
 /// of the machine decides (key derivation of encrypted images).
@@ -28,6 +28,11 @@ pub const VOLATILE: &[&str] = &[
     "vm-clock-nsec",
 ];
 
+/// VMDK subformats whose image file is a text that quotes a random number without its leading zeros: its length is
+/// volatile, too.
+const DESCRIBED: &[&str] =
+    &["monolithicFlat", "twoGbMaxExtentFlat", "twoGbMaxExtentSparse", "vmfs", "custom", "fullDevice"];
+
 /// More extents than this are kept as a digest.
 pub const MAX_EXTENTS: usize = 24;
 
@@ -35,6 +40,7 @@ pub const MAX_EXTENTS: usize = 24;
 #[must_use]
 pub fn outcome(mut outcome: Outcome) -> Outcome {
     if let Some(parts) = outcome.as_object_mut() {
+        hide_descriptor(parts);
         for part in ["info", "check"] {
             if let Some(value) = parts.get_mut(part) {
                 hide_volatile(value);
@@ -43,7 +49,6 @@ pub fn outcome(mut outcome: Outcome) -> Outcome {
         if let Some(map) = parts.remove("map").and_then(normal_map) {
             parts.insert("map".into(), map);
         }
-        // What no record of another maker can say: a digest of a map that was not joined.
         parts.values_mut().for_each(trim_messages);
     }
     outcome
@@ -58,6 +63,24 @@ pub fn hide_volatile(value: &mut Value) {
         }),
         Value::Array(values) => values.iter_mut().for_each(hide_volatile),
         _ => {}
+    }
+}
+
+/// Hides the length of a file whose length is volatile.
+fn hide_descriptor(parts: &mut Map<String, Value>) {
+    let kind = parts.get("info").map(|info| &info["format-specific"]["data"]["create-type"]);
+    if !kind.and_then(Value::as_str).is_some_and(|kind| DESCRIBED.contains(&kind)) {
+        return;
+    }
+    if let Some(length) = parts.get_mut("host").and_then(|host| host.get_mut("length")) {
+        *length = "*".into();
+    }
+    let children = parts.get_mut("info").and_then(|info| info.get_mut("children"));
+    for child in children.and_then(Value::as_array_mut).into_iter().flatten().filter(|c| c["name"] == "file")
+    {
+        if let Some(size) = child["info"].get_mut("virtual-size") {
+            *size = "*".into();
+        }
     }
 }
 
@@ -122,6 +145,20 @@ mod tests {
             "map": [[0, 10, "d-0"], [10, 1, "-z0"]]});
         assert_eq!(outcome(wild), tame);
         assert_eq!(outcome(tame.clone()), tame);
+    }
+
+    #[test]
+    fn the_length_of_a_descriptor_is_chance_and_that_of_an_extent_is_not() {
+        let with = |kind: &str| {
+            let child = json!({"name": "file", "info": {"virtual-size": 345}});
+            let specific = json!({"data": {"create-type": kind}});
+            outcome(
+                json!({"host": {"length": 345}, "info": {"format-specific": specific, "children": [child]}}),
+            )
+        };
+        assert_eq!(with("monolithicFlat")["host"]["length"], "*");
+        assert_eq!(with("monolithicFlat")["info"]["children"][0]["info"]["virtual-size"], "*");
+        assert_eq!(with("monolithicSparse")["host"]["length"], 345);
     }
 
     #[test]

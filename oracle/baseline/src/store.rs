@@ -113,17 +113,6 @@ impl Store {
         answers.sort_by(|a, b| a.versions.first().cmp(&b.versions.first()));
     }
 
-    /// Forgets what `label` answered to every case that `keep` does not want.
-    pub fn forget(&mut self, label: &Label, keep: impl Fn(&Case) -> bool) {
-        for entry in self.entries.values_mut().filter(|entry| !keep(&entry.case)) {
-            entry.answers.iter_mut().for_each(|answer| {
-                answer.versions.remove(label);
-            });
-            entry.answers.retain(|answer| !answer.versions.is_empty());
-        }
-        self.entries.retain(|_, entry| !entry.answers.is_empty());
-    }
-
     /// Every case with its outcomes, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()

@@ -2,6 +2,7 @@
 
 use crate::archive::ArchiveArgs;
 use crate::baseline::BaselineArgs;
+use crate::bisect::BisectArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Keep what versions of qemu-img answer, and see when it changed.
     Baseline(BaselineArgs),
+    /// Name the first version whose answer to a case differs from its predecessor's.
+    Bisect(BisectArgs),
 }
 
 /// Arguments of `compare`.
@@ -58,11 +61,21 @@ pub struct ReplayArgs {
 }
 
 /// What is compared, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Compare with this qemu-img: a version (8.2 is the newest 8.2.x there is), a path, or `all`; may be repeated.
-    #[arg(long, value_name = "VERSION|all|PATH", default_value = "all")]
+    /// Compare with this qemu-img: a version (8.2 is the newest 8.2.x there is), a path, `live` for all that are here, or
+    /// `all` for those that only baselines know, too; may be repeated.
+    #[arg(long, value_name = "VERSION|live|all|PATH", default_value = "live")]
     pub qemu: Vec<String>,
+    /// Where a version is to be had from. `auto`: from its baseline where it is not here.
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub from: Source,
+    /// Ask versions that are here the cases of the baselines, too.
+    #[arg(long)]
+    pub matrix: bool,
+    /// Where the baselines are.
+    #[arg(long, value_name = "DIR", default_value = "baselines")]
+    pub baselines: PathBuf,
     /// Run instar with this engine; may be repeated. Without it: every engine that this machine can run.
     #[arg(long, value_name = "ENGINE")]
     pub engine: Vec<EngineName>,
@@ -111,6 +124,17 @@ pub enum EngineName {
     InProcess,
     /// Both.
     All,
+}
+
+/// Where the answers of a version come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// From the program if it is here, from a baseline otherwise.
+    Auto,
+    /// From the program.
+    Live,
+    /// From a baseline.
+    Baseline,
 }
 
 /// How to report.

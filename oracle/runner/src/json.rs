@@ -42,6 +42,7 @@ pub fn outcome(outcome: &Outcome, kept: &[Kept]) -> Result<()> {
         "oracles": counts,
         "divergences": groups,
         "known": tally.known,
+        "baselines": outcome.recorded,
         "stale": tally.stale,
         "unchecked": tally.unchecked,
         "failures": tally.failures,

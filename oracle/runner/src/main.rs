@@ -6,6 +6,7 @@
 mod archive;
 mod args;
 mod baseline;
+mod bisect;
 mod campaign;
 mod equipment;
 mod json;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => run::replay(&args),
         Command::Archive(args) => archive::run(&args),
         Command::Baseline(args) => baseline::run(&args),
+        Command::Bisect(args) => bisect::bisect(&args),
     };
     match result {
         Ok(code) => code,

@@ -1,5 +1,6 @@
 //! The report for people.
 
+use crate::baseline::recorded;
 use crate::equipment::Equipment;
 use crate::keep::Kept;
 use crate::run::Outcome;
@@ -17,6 +18,7 @@ pub fn equipment(equipment: &Equipment, cases: usize) {
 pub fn outcome(outcome: &Outcome, kept: &[Kept]) {
     let tally = &outcome.tally;
     table(&tally.oracles);
+    recorded::print(&outcome.recorded);
     for (id, count) in &tally.known {
         let reason = outcome.known.iter().find(|k| k.id == *id).map_or("", |k| &k.reason);
         println!("known: {id}: {count} trials: {reason}");

@@ -1,6 +1,7 @@
 //! The subcommands `compare` and `replay`.
 
 use crate::args::{Common, CompareArgs, OutputForm, ReplayArgs};
+use crate::baseline::recorded::{self, Plan, Recorded};
 use crate::campaign::{Job, Judged, run_case};
 use crate::equipment::Equipment;
 use crate::tally::{Adder, Tally};
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub known: Vec<Known>,
     /// How long the cases took.
     pub elapsed: Duration,
+    /// What came of comparing with baselines.
+    pub recorded: Recorded,
 }
 
 /// Runs seeded cases, or those of `--case`, and the case of every known divergence.
@@ -47,7 +50,8 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
             jobs.push(job_of_file(path)?);
         }
     }
-    run(&args.common, known, jobs, true)
+    let formats: Vec<&str> = args.format.iter().map(|format| format.name()).collect();
+    run(&args.common, known, jobs, Some(&formats))
 }
 
 /// Runs one case from a file.
@@ -55,7 +59,7 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
 /// # Errors
 /// The run could not be made.
 pub fn replay(args: &ReplayArgs) -> Result<ExitCode> {
-    run(&args.common, known()?, vec![job_of_file(&args.case)?], false)
+    run(&args.common, known()?, vec![job_of_file(&args.case)?], None)
 }
 
 fn known_job(known: &Known) -> Job {
@@ -84,12 +88,19 @@ fn job_of_file(path: &Path) -> Result<Job> {
     Ok(Job { label: path.display().to_string(), shows: None, case })
 }
 
-fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, complete: bool) -> Result<ExitCode> {
+fn run(args: &Common, known: Vec<Known>, mut jobs: Vec<Job>, formats: Option<&[&str]>) -> Result<ExitCode> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).context("signal handler")?;
     let dir = workplace().context("temporary directory")?;
-    let equipment = Equipment::find(args, dir.path())?;
+    let plan = Plan::of(args)?;
+    let live = Common { qemu: plan.live.clone(), ..args.clone() };
+    let mut equipment = Equipment::find(&live, dir.path())?;
+    equipment.notes.extend(plan.notes());
+    if plan.live.is_empty() {
+        jobs.clear();
+    }
+    let complete = formats.is_some() && !plan.live.is_empty();
     if args.output == OutputForm::Human {
         report::equipment(&equipment, jobs.len());
     }
@@ -103,14 +114,21 @@ fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, complete: bool) -> Resu
     for (i, (job, result)) in jobs.iter().zip(results.iter().flatten()).enumerate() {
         adder.add(i, job, result);
     }
-    let tally = adder.finish(complete);
-    let outcome = Outcome { tally, equipment, jobs, known, elapsed };
+    let mut tally = adder.finish(complete);
+    let recorded = match formats {
+        Some(formats) => recorded::compare(&plan, args, formats, &equipment)?,
+        None => Recorded::default(),
+    };
+    tally.cases += recorded.cases;
+    tally.oracles.extend(recorded.oracles.iter().cloned());
+    let outcome = Outcome { tally, equipment, jobs, known, elapsed, recorded };
     let kept = keep::keep(&outcome, &args.keep, dir.path())?;
     match args.output {
         OutputForm::Human => report::outcome(&outcome, &kept),
         OutputForm::Json => json::outcome(&outcome, &kept)?,
     }
-    Ok(exit_code(&outcome.tally))
+    let diverged = !outcome.recorded.divergences.is_empty();
+    Ok(if diverged { ExitCode::from(DIVERGED) } else { exit_code(&outcome.tally) })
 }
 
 /// Where images are while they are worked on: the directory that `TMPDIR` names, or else one in

@@ -1,6 +1,7 @@
 //! `oracle baseline`: what every version of qemu-img answers to a fixed matrix of cases, kept in files.
 
 mod journal;
+pub mod recorded;
 mod regen;
 mod sweep;
 mod timeline;
@@ -89,11 +90,12 @@ impl LiveArgs {
         let archive = Archive::at(self.archive.as_deref())?;
         let mut found = Vec::new();
         for word in &self.qemu {
-            found.extend(archive.select(word)?);
+            // PATH's is not the same everywhere: it is asked only by name.
+            found.extend(if word == "all" { archive.archived()? } else { archive.select(word)? });
         }
         found.sort_by(|a, b| a.version.cmp(&b.version));
         found.dedup_by(|a, b| a.version == b.version);
-        found.first().context("no qemu-img in PATH or in the archive")?;
+        found.first().context("no qemu-img in the archive: run `oracle archive fetch`")?;
         Ok(found)
     }
 

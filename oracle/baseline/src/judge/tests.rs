@@ -1,0 +1,64 @@
+use super::*;
+use crate::matrix;
+
+/// The first qcow2 case of the matrix that grows an image, and what a version answers to it.
+fn grown() -> (Case, Outcome) {
+    let case = matrix().into_iter().find(|case| case.format == "qcow2").unwrap();
+    let outcome = json!({
+        "create": {"rc": 0, "err": ""},
+        "resizes": [{"rc": 0, "out": "Image resized.", "err": ""}],
+        "header": {"header_length": 104, "size": 5},
+        "host": {"length": 10},
+    });
+    (case, outcome)
+}
+
+fn verdicts(case: &Case, recorded: &Outcome, ours: &Outcome) -> Vec<(&'static str, Verdict)> {
+    let (label, reader) = ("4.2.0".parse().unwrap(), "10.0.13".parse().unwrap());
+    let judged = judge(case, &label, recorded, ours, &reader);
+    judged.into_iter().map(|answered| (answered.oracle, answered.verdict)).collect()
+}
+
+#[test]
+fn what_the_maker_decides_is_no_divergence_and_what_a_resize_decides_is() {
+    let (case, recorded) = grown();
+    let mut ours = recorded.clone();
+    ours["header"]["header_length"] = 112.into();
+    assert!(verdicts(&case, &recorded, &ours).iter().all(|(_, v)| !matches!(v, Verdict::Disagree(_))));
+    ours["header"]["size"] = 6.into();
+    let disagreed = verdicts(&case, &recorded, &ours);
+    let disagreed: Vec<_> = disagreed.iter().filter(|(_, v)| matches!(v, Verdict::Disagree(_))).collect();
+    assert_eq!(disagreed.iter().map(|(oracle, _)| *oracle).collect::<Vec<_>>(), ["baseline-header"]);
+}
+
+#[test]
+fn a_refusal_of_what_is_not_supported_is_a_skip_and_any_other_a_finding() {
+    let (case, recorded) = grown();
+    let mut ours = recorded.clone();
+    ours["resizes"][0] = json!({"rc": 1, "out": "", "err": "instar: this is not supported for images"});
+    assert!(verdicts(&case, &recorded, &ours).iter().all(|(_, v)| matches!(v, Verdict::Skip(_))));
+    ours["resizes"][0]["err"] = "instar: no".into();
+    let (oracle, verdict) = verdicts(&case, &recorded, &ours).remove(0);
+    let Verdict::Disagree(findings) = verdict else { panic!("{oracle} agrees") };
+    assert!(findings.iter().any(|finding| finding.class.kind == Kind::OneRefused));
+}
+
+#[test]
+fn a_refusal_that_changes_the_file_is_a_finding() {
+    let (case, mut recorded) = grown();
+    recorded["resizes"][0] =
+        json!({"rc": 1, "out": "", "err": "qemu-img: no", "file_changed_on_refusal": true});
+    let mut ours = recorded.clone();
+    ours["resizes"][0] = json!({"rc": 1, "out": "", "err": "instar: no", "file_changed_on_refusal": true});
+    assert!(matches!(verdicts(&case, &recorded, &ours)[0].1, Verdict::Disagree(_)));
+    ours["resizes"][0]["file_changed_on_refusal"] = false.into();
+    assert_eq!(verdicts(&case, &recorded, &ours)[0].1, Verdict::Agree);
+}
+
+#[test]
+fn another_command_line_is_not_compared() {
+    let (case, mut recorded) = grown();
+    let ours = recorded.clone();
+    recorded["resizes"][0] = json!({"rc": 1, "out": "", "err": "qemu-img: unrecognized option '--shrink'"});
+    assert!(verdicts(&case, &recorded, &ours).iter().all(|(_, v)| matches!(v, Verdict::Skip(_))));
+}

@@ -1,0 +1,130 @@
+//! Baselines against the qemu-imgs of this machine, through the program itself.
+//!
+//! Without a qemu-img with a qemu-io in the archive or in PATH, or for a trial that needs a version which baselines
+//! also have, the trials are ignored and their kind says why.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use oracle_baseline::Store;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let here = here();
+    let kept = |version: &&String| {
+        let store = Store::load(&committed()).ok();
+        store.is_some_and(|store| store.labels().iter().any(|label| label.to_string() == **version))
+    };
+    let both = here.iter().find(kept).cloned();
+    let newest = here.last().cloned();
+    let needs = |found: &Option<String>, why: &str, trial: Trial| match found {
+        Some(_) => trial,
+        None => trial.with_ignored_flag(true).with_kind(why),
+    };
+    let (one, two) = (newest.clone().unwrap_or_default(), both.clone().unwrap_or_default());
+    let (three, none) = (two.clone(), "no qemu-img with qemu-io");
+    let no_both = "no version that is here has a baseline";
+    let trials = vec![
+        needs(&newest, none, Trial::test("two_runs_give_the_same_bytes", move || same_bytes(&one))),
+        needs(
+            &both,
+            no_both,
+            Trial::test("live_and_baseline_give_the_same_verdicts", move || same_verdicts(&two)),
+        ),
+        needs(&both, no_both, Trial::test("drift_fails", move || drift(&three))),
+        needs(&newest, none, Trial::test("a_version_that_is_not_here_comes_from_its_baseline", absent)),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../baselines")
+}
+
+fn oracle(words: &[&str]) -> Result<Output, Failed> {
+    Ok(Command::new(env!("CARGO_BIN_EXE_oracle")).args(words).output()?)
+}
+
+/// Versions that can make images here, oldest first.
+fn here() -> Vec<String> {
+    let listed = oracle(&["archive", "list"]).map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    let listed = listed.unwrap_or_default();
+    let able = listed.lines().filter(|line| !line.contains("without qemu-io"));
+    let words = able.filter_map(|line| line.split_whitespace().next());
+    words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(Into::into).collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+/// Regenerates the raw baseline of `version` into `dir` and returns its text.
+fn regenerate(dir: &Path, version: &str) -> Result<String, Failed> {
+    let (baselines, journal) = (dir.join("baselines"), dir.join("journal"));
+    let place = ["baseline", "--baselines", text(&baselines)];
+    let what = ["regen", "--format", "raw", "--qemu", version, "--journal", text(&journal)];
+    let ran = oracle(&[&place[..], &what[..]].concat())?;
+    if !ran.status.success() {
+        return Err(format!("{ran:?}").into());
+    }
+    Ok(std::fs::read_to_string(baselines.join("raw.jsonl"))?)
+}
+
+fn same_bytes(version: &str) -> Result<(), Failed> {
+    let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let (first, second) = (regenerate(one.path(), version)?, regenerate(two.path(), version)?);
+    assert!(first.lines().count() >= 20, "{} lines", first.lines().count());
+    assert_eq!(first, second);
+    Ok(())
+}
+
+/// What `compare` says of the raw cases of baselines.
+fn verdicts(version: &str, from: &[&str]) -> Result<Value, Failed> {
+    let (dir, baselines) = (tempfile::tempdir()?, committed());
+    let known = dir.path().join("no-cases");
+    let place = ["compare", "--format", "raw", "--cases", "1", "--output", "json", "--engine", "in-process"];
+    let where_from = ["--qemu", version, "--baselines", text(&baselines), "--keep", text(&known)];
+    let ran = oracle(&[&place[..], &where_from[..], from].concat())?;
+    let report: Value = serde_json::from_slice(&ran.stdout).map_err(|e| format!("{e}: {ran:?}"))?;
+    Ok(report["baselines"].clone())
+}
+
+fn same_verdicts(version: &str) -> Result<(), Failed> {
+    let live = verdicts(version, &["--from", "live", "--matrix"])?;
+    let baseline = verdicts(version, &["--from", "baseline"])?;
+    assert_eq!(live, baseline);
+    let agreed = baseline["oracles"][0][1]["agree"].as_u64();
+    assert!(agreed.is_some_and(|count| count >= 10), "{baseline}");
+    Ok(())
+}
+
+/// A stored answer that the program does not give is drift.
+fn drift(version: &str) -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("raw.jsonl");
+    let verify = || {
+        oracle(&["baseline", "--baselines", text(dir.path()), "verify", "--format", "raw", "--qemu", version])
+    };
+    let truth = std::fs::read_to_string(committed().join("raw.jsonl"))?;
+    std::fs::write(&file, &truth)?;
+    let ran = verify()?;
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    std::fs::write(&file, truth.replace("Image resized.", "Image enlarged."))?;
+    let ran = verify()?;
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("DRIFT"));
+    Ok(())
+}
+
+/// 8.2 is in baselines, wherever else it is.
+fn absent() -> Result<(), Failed> {
+    let (keep, baselines) = (tempfile::tempdir()?, committed());
+    let words = ["compare", "--qemu", "8.2", "--format", "raw", "--engine", "in-process"];
+    let places = ["--baselines", text(&baselines), "--keep", text(keep.path()), "--from", "baseline"];
+    let ran = oracle(&[&words[..], &places[..]].concat())?;
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(told.contains("8.2.0") && told.contains("from its baseline"), "{told}");
+    assert!(told.contains("baseline-resize"), "{told}");
+    Ok(())
+}
