@@ -3,6 +3,7 @@
 use crate::archive::ArchiveArgs;
 use crate::baseline::BaselineArgs;
 use crate::bisect::BisectArgs;
+use crate::crash::CrashArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,6 +27,8 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Keep what versions of qemu-img answer, and see when it changed.
     Baseline(BaselineArgs),
+    /// Judge every state that a crash or a failing device can leave of a resize.
+    Crash(CrashArgs),
     /// Name the first version whose answer to a case differs from its predecessor's.
     Bisect(BisectArgs),
 }

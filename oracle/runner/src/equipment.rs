@@ -60,7 +60,10 @@ fn qemus(args: &Common, archive: &Archive, dir: &Path, notes: &mut Vec<String>) 
 
 /// Fixtures come from the newest qemu-img of all, whichever ones are compared: the same case then
 /// begins with the same bytes.
-fn makers(archive: &Archive, compared: &[Qemu]) -> Result<Tools> {
+///
+/// # Errors
+/// There is none that has a qemu-io.
+pub fn makers(archive: &Archive, compared: &[Qemu]) -> Result<Tools> {
     let tools = |img: &Tool, io: Option<&Tool>| Some(Tools { qemu_img: img.clone(), qemu_io: io?.clone() });
     let newest = archive.entries()?;
     let newest = newest.iter().rev().find_map(|e| tools(&e.qemu_img, e.qemu_io.as_ref()));

@@ -1,6 +1,7 @@
 //! The oracle: a differential test harness for programs that resize disk images.
 //!
-//! `compare` runs seeded cases, `replay` one case from a file, `archive` keeps versions of qemu-img.
+//! `compare` runs seeded cases, `replay` one case from a file, `archive` keeps versions of qemu-img,
+//! `crash` judges what a crash may leave.
 //! See docs/oracle.md.
 
 mod archive;
@@ -8,6 +9,7 @@ mod args;
 mod baseline;
 mod bisect;
 mod campaign;
+mod crash;
 mod equipment;
 mod json;
 mod keep;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => run::replay(&args),
         Command::Archive(args) => archive::run(&args),
         Command::Baseline(args) => baseline::run(&args),
+        Command::Crash(args) => crash::run(&args),
         Command::Bisect(args) => bisect::bisect(&args),
     };
     match result {

@@ -1,0 +1,154 @@
+//! What a guest must still see, whatever happened to a resize.
+
+use std::collections::HashMap;
+
+use oracle_case::Content;
+
+use crate::image::{Image, to_usize};
+use crate::walk::{Place, SUBCLUSTERS, Walk};
+
+/// Bytes of an image that a resize has to preserve, by the cases' own model of what was written.
+#[derive(Debug)]
+pub struct Preserved {
+    /// Bytes from the beginning that are known: what lies below both the old and the new size.
+    pub len: u64,
+    raw: Vec<(u64, u64, u8)>,
+    clusters: HashMap<u64, Bytes>,
+}
+
+/// What one guest cluster that is not all zeros holds.
+#[derive(Debug)]
+enum Bytes {
+    /// So many bytes of a value, then zeros.
+    Fill(u64, u8),
+    /// These, then zeros.
+    Plain(Vec<u8>),
+    /// These sectors, compressed.
+    Compressed(Vec<u8>),
+}
+
+impl Preserved {
+    /// The first `len` bytes of a raw image with this content.
+    #[must_use]
+    pub fn raw(content: &Content, len: u64) -> Self {
+        let mut raw = Vec::new();
+        let mut at = 0;
+        for extent in content.extents().into_iter().filter(|e| e.offset < len) {
+            let end = (extent.offset + extent.len).min(len);
+            raw.extend([(at, extent.offset, 0), (extent.offset, end, extent.byte)]);
+            at = end;
+        }
+        raw.push((at, len, 0));
+        Self { len, raw, clusters: HashMap::new() }
+    }
+
+    /// The first `len` bytes of the qcow2 image `image`, walked, with this content. Compressed clusters must stay as they are
+    /// there; everything else is up to the model.
+    #[must_use]
+    pub fn qcow2(content: &Content, len: u64, image: &Image, walk: &Walk) -> Self {
+        let cluster = walk.header.cluster();
+        let mut clusters = HashMap::new();
+        for extent in content.extents().into_iter().filter(|e| e.offset < len) {
+            let end = (extent.offset + extent.len).min(len);
+            for guest in extent.offset / cluster..end.div_ceil(cluster) {
+                clusters
+                    .entry(guest)
+                    .or_insert_with(|| model(content, guest * cluster, cluster.min(len - guest * cluster)));
+            }
+        }
+        for entry in walk.entries.iter().filter(|entry| entry.guest * cluster < len) {
+            if let Place::Compressed(start, end) = entry.place(&walk.header) {
+                clusters.insert(entry.guest, Bytes::Compressed(read(image, start, end - start)));
+            }
+        }
+        Self { len, raw: Vec::new(), clusters }
+    }
+
+    /// Whether a raw image still holds them, and zeros from there to `to`.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn check_raw(&self, image: &Image, to: u64) -> Result<(), String> {
+        let beyond = (self.len, to.max(self.len), 0);
+        let wrong = self
+            .raw
+            .iter()
+            .chain([&beyond])
+            .find(|(from, to, byte)| !image.is_filled(*from, to - from, *byte));
+        match wrong {
+            Some((from, to, byte)) => Err(format!("bytes {from} to {to} are not all {byte}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a walked qcow2 image still holds them, and zeros from there to `to`.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn check_qcow2(&self, image: &Image, walk: &Walk, to: u64) -> Result<(), String> {
+        let cluster = walk.header.cluster();
+        let (mut met, to) = (0, to.max(self.len));
+        for entry in walk.entries.iter().filter(|entry| entry.guest.saturating_mul(cluster) < to) {
+            let len = cluster.min(to - entry.guest * cluster);
+            let expected = self.clusters.get(&entry.guest);
+            met += usize::from(expected.is_some());
+            if !holds(image, entry.place(&walk.header), len, cluster, expected) {
+                return Err(format!("guest cluster {} has changed", entry.guest));
+            }
+        }
+        if met == self.clusters.len() { Ok(()) } else { Err(self.lost(walk)) }
+    }
+
+    fn lost(&self, walk: &Walk) -> String {
+        let found = |guest: &&u64| walk.entries.iter().any(|entry| entry.guest == **guest);
+        let lost = self.clusters.keys().filter(|guest| !found(guest)).min();
+        format!("guest cluster {} is gone", lost.copied().unwrap_or_default())
+    }
+}
+
+fn read(image: &Image, offset: u64, len: u64) -> Vec<u8> {
+    let mut buf = vec![0; to_usize(len)];
+    image.read(offset, &mut buf);
+    buf
+}
+
+fn model(content: &Content, offset: u64, len: u64) -> Bytes {
+    let mut buf = vec![0; to_usize(len)];
+    content.read(offset, &mut buf);
+    let first = buf.first().copied().unwrap_or_default();
+    if buf.iter().all(|b| *b == first) { Bytes::Fill(len, first) } else { Bytes::Plain(buf) }
+}
+
+/// Whether the `len` bytes at `place` are what they should be; no expectation means zeros.
+fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&Bytes>) -> bool {
+    match (place, expected) {
+        (Place::Zeros, expected) => expected.is_none(),
+        (Place::Compressed(start, end), Some(Bytes::Compressed(bytes))) => {
+            read(image, start, end - start) == *bytes
+        }
+        (Place::Compressed(..), _) | (_, Some(Bytes::Compressed(_))) => false,
+        (Place::Host(at), None) => image.is_filled(at, len, 0),
+        (Place::Host(at), Some(Bytes::Fill(n, byte))) => {
+            image.is_filled(at, *n, *byte) && (len <= *n || image.is_filled(at + n, len - n, 0))
+        }
+        (Place::Host(at), Some(Bytes::Plain(bytes))) => same(&read(image, at, len), Some(bytes)),
+        (Place::Subclusters(at, mask), expected) => {
+            let mut bytes = read(image, at, cluster);
+            let parts = bytes.chunks_exact_mut(to_usize(cluster / SUBCLUSTERS)).enumerate();
+            parts.filter(|(i, _)| mask >> i & 1 == 0).for_each(|(_, part)| part.fill(0));
+            bytes.truncate(to_usize(len));
+            match expected {
+                Some(Bytes::Fill(n, byte)) => same(&bytes, Some(&vec![*byte; to_usize(*n)])),
+                Some(Bytes::Plain(plain)) => same(&bytes, Some(plain)),
+                _ => same(&bytes, None),
+            }
+        }
+    }
+}
+
+/// Whether `bytes` begin as expected and go on with zeros.
+fn same(bytes: &[u8], expected: Option<&Vec<u8>>) -> bool {
+    let expected = expected.map_or(&[][..], Vec::as_slice);
+    let (begin, rest) = bytes.split_at(expected.len().min(bytes.len()));
+    expected.starts_with(begin) && rest.iter().all(|b| *b == 0)
+}

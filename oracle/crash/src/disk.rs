@@ -1,0 +1,186 @@
+//! Disks that instar resizes in this process: one that records, and one that fails when it is told to.
+
+use instar_ops::disk::{Direction, IoError};
+use instar_ops::{Disk, Preallocation, ReadAt, ResizeOutcome};
+
+use crate::image::{Image, to_usize};
+use crate::trace::{Op, Trace};
+
+/// An image in memory as a disk, for one job.
+#[derive(Debug)]
+pub struct MemoryDisk<'i> {
+    image: &'i mut Image,
+    len: u64,
+    trace: Option<Trace>,
+}
+
+impl<'i> MemoryDisk<'i> {
+    /// The disk.
+    pub fn new(image: &'i mut Image) -> Self {
+        let len = image.len();
+        Self { image, len, trace: None }
+    }
+
+    /// The same, with every change recorded.
+    pub fn recording(image: &'i mut Image) -> Self {
+        Self { trace: Some(Trace::new()), ..Self::new(image) }
+    }
+
+    /// What was recorded.
+    #[must_use]
+    pub fn into_trace(self) -> Trace {
+        self.trace.unwrap_or_default()
+    }
+
+    fn change(&mut self, op: Op) {
+        op.apply(self.image);
+        if let Some(trace) = &mut self.trace {
+            trace.push(op);
+        }
+    }
+}
+
+impl ReadAt for MemoryDisk<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        self.image.read(offset, buf);
+        Ok(())
+    }
+}
+
+impl Disk for MemoryDisk<'_> {
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
+        if self.trace.is_none() {
+            self.image.write(offset, data);
+        } else {
+            self.change(Op::Write { offset, data: data.to_vec() });
+        }
+        Ok(())
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
+        self.change(Op::Zero { offset, len, unmap });
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), IoError> {
+        if let Some(trace) = &mut self.trace {
+            trace.flush();
+        }
+        Ok(())
+    }
+}
+
+/// What is left to do to the file after a job that came to `outcome`, when the file has `len` bytes.
+#[must_use]
+pub fn finish(outcome: &ResizeOutcome, mode: Preallocation, len: u64) -> Vec<Op> {
+    let mut ops = Vec::new();
+    if outcome.file_size_after != len {
+        ops.push(Op::SetLen { len: outcome.file_size_after });
+    }
+    if let (Some((offset, len)), Preallocation::Full) = (outcome.preallocate, mode) {
+        ops.push(Op::Zero { offset, len, unmap: false });
+    }
+    ops
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Failure {
+    /// With this errno, and nothing of it is done.
+    Errno(u32),
+    /// With this errno, after half of a write or of a range of zeros was done.
+    Short(u32),
+}
+
+/// A disk of which one call fails. It counts the changes that are asked of it after that.
+#[derive(Debug)]
+pub struct FaultyDisk<'i> {
+    disk: MemoryDisk<'i>,
+    call: usize,
+    calls: usize,
+    failure: Failure,
+    /// Whether the call came, and failed.
+    pub failed: bool,
+    /// Changes and flushes asked for after the failure.
+    pub later: usize,
+}
+
+impl<'i> FaultyDisk<'i> {
+    /// Fails the call number `call`, counted from 0 over reads, writes, zeroing and flushes.
+    pub fn new(image: &'i mut Image, call: usize, failure: Failure) -> Self {
+        Self { disk: MemoryDisk::new(image), call, calls: 0, failure, failed: false, later: 0 }
+    }
+
+    /// How many calls came, up to the one that failed.
+    #[must_use]
+    pub const fn calls(&self) -> usize {
+        self.calls
+    }
+
+    fn due(&mut self, direction: Direction) -> Option<Failure> {
+        if self.failed {
+            self.later += usize::from(direction != Direction::Read);
+            return None;
+        }
+        self.failed = self.calls == self.call;
+        self.calls += 1;
+        self.failed.then_some(self.failure)
+    }
+}
+
+fn error(direction: Direction, offset: u64, len: u64, failure: Failure) -> IoError {
+    let (Failure::Errno(errno) | Failure::Short(errno)) = failure;
+    IoError { direction, offset, len, errno }
+}
+
+impl ReadAt for FaultyDisk<'_> {
+    fn len(&self) -> u64 {
+        self.disk.len()
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        match self.due(Direction::Read) {
+            Some(failure) => Err(error(Direction::Read, offset, buf.len() as u64, failure)),
+            None => self.disk.read_at(offset, buf),
+        }
+    }
+}
+
+impl Disk for FaultyDisk<'_> {
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
+        let Some(failure) = self.due(Direction::Write) else {
+            return self.disk.write_at(offset, data);
+        };
+        if let Failure::Short(_) = failure {
+            self.disk.write_at(offset, &data[..to_usize(half(data.len() as u64))])?;
+        }
+        Err(error(Direction::Write, offset, data.len() as u64, failure))
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
+        let Some(failure) = self.due(Direction::Write) else {
+            return self.disk.zero_at(offset, len, unmap);
+        };
+        if let Failure::Short(_) = failure {
+            self.disk.zero_at(offset, half(len), unmap)?;
+        }
+        Err(error(Direction::Write, offset, len, failure))
+    }
+
+    fn flush(&mut self) -> Result<(), IoError> {
+        match self.due(Direction::Flush) {
+            Some(failure) => Err(error(Direction::Flush, 0, 0, failure)),
+            None => self.disk.flush(),
+        }
+    }
+}
+
+/// What lands of a short write: whole sectors, as a full disk has it; half of one that has no more.
+const fn half(len: u64) -> u64 {
+    if len > crate::trace::SECTOR { len / 2 / crate::trace::SECTOR * crate::trace::SECTOR } else { 0 }
+}

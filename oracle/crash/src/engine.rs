@@ -1,0 +1,72 @@
+//! What resizes an image and tells what it did to the file.
+
+use std::path::Path;
+
+use instar_ops::{ResizeOutcome, ResizeRequest, SCRATCH_LEN, resize};
+
+use crate::disk::{MemoryDisk, finish};
+use crate::image::Image;
+use crate::trace::{Op, Trace};
+
+/// What a resize did.
+#[derive(Debug)]
+pub struct Traced {
+    /// Every change of the file, the final truncation included.
+    pub trace: Trace,
+    /// What it came to, or the error that it ended with.
+    pub outcome: Result<ResizeOutcome, String>,
+}
+
+impl Traced {
+    /// A resize of a file of `start` as far as the device went, with what is left to do to the file at the end.
+    #[must_use]
+    pub fn finished(
+        mut trace: Trace,
+        outcome: Result<ResizeOutcome, String>,
+        request: &ResizeRequest,
+        start: &Image,
+    ) -> Self {
+        if let Ok(outcome) = &outcome {
+            let mut end = start.clone();
+            trace.apply(&mut end);
+            for op in finish(outcome, request.preallocation, end.len()) {
+                // A file system's journal keeps a file's length ahead of what is written into the file later.
+                let is_len = matches!(op, Op::SetLen { .. });
+                trace.push(op);
+                if is_len {
+                    trace.flush();
+                }
+            }
+        }
+        Self { trace, outcome }
+    }
+}
+
+/// What resizes an image.
+pub trait Engine: Sync {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Resizes a copy of `image`, with the empty directory `dir` to do it in.
+    ///
+    /// # Errors
+    /// It could not be tried.
+    fn resize(&self, image: &Image, request: &ResizeRequest, dir: &Path) -> Result<Traced, String>;
+}
+
+/// instar's own code in this process, on a disk in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct InProcess;
+
+impl Engine for InProcess {
+    fn name(&self) -> &'static str {
+        "in-process"
+    }
+
+    fn resize(&self, image: &Image, request: &ResizeRequest, _: &Path) -> Result<Traced, String> {
+        let mut copy = image.clone();
+        let mut disk = MemoryDisk::recording(&mut copy);
+        let outcome = resize(&mut disk, request, &mut vec![0; SCRATCH_LEN]).map_err(|e| e.to_string());
+        Ok(Traced::finished(disk.into_trace(), outcome, request, image))
+    }
+}

@@ -1,0 +1,220 @@
+//! Whether what a crash left is a good image.
+
+use instar_ops::{
+    CheckFinding, CheckRequest, Format, Preallocation, ResizeRequest, SCRATCH_LEN, SizeRequest, check, resize,
+};
+use oracle_case::Content;
+
+use crate::content::Preserved;
+use crate::disk::{MemoryDisk, finish};
+use crate::image::Image;
+use crate::walk::Walk;
+
+/// One resize that is about to be judged. Sizes in bytes; for raw they are lengths of the file.
+#[derive(Debug)]
+pub struct Step {
+    /// The image's format.
+    pub format: Format,
+    /// Size before.
+    pub old: u64,
+    /// Size after.
+    pub new: u64,
+    /// Clusters that were leaked before.
+    pub leaks: u64,
+    /// Whether what is new must read as zeros from its first byte; otherwise the rest of the last cluster before may
+    /// hold what an earlier shrink cut off there.
+    pub zeros_beyond: bool,
+    preserved: Preserved,
+    incompatible: u64,
+}
+
+/// What is wrong with an image: one of a few kinds, and the words for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct Bad {
+    /// The kind, for grouping.
+    pub kind: &'static str,
+    /// What exactly.
+    pub detail: String,
+}
+
+impl Bad {
+    /// Something of a kind.
+    pub fn new(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+/// What a good image looked like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Good {
+    /// Whether it has the new size.
+    pub is_new: bool,
+    /// Clusters that are leaked.
+    pub leaks: u64,
+    /// Clusters past the end of the file that have a refcount: a resize that extends the file makes them leaks.
+    pub leaks_past_end: u64,
+}
+
+/// Judges images, one after the other; its buffers are the most expensive thing about it.
+#[derive(Debug)]
+pub struct Judge {
+    walk: Walk,
+    scratch: Vec<u8>,
+}
+
+impl Default for Judge {
+    /// The scratch buffer begins with what is left of an earlier job, as it does for all jobs but the first.
+    fn default() -> Self {
+        Self { walk: Walk::default(), scratch: vec![0xa5; SCRATCH_LEN] }
+    }
+}
+
+impl Judge {
+    /// A resize of `image`, which holds `content`, from its size to `new` bytes.
+    ///
+    /// # Errors
+    /// What is wrong with the image before anything was done to it.
+    pub fn step(
+        &mut self,
+        image: &Image,
+        format: Format,
+        content: &Content,
+        new: u64,
+        stale: bool,
+    ) -> Result<Step, Bad> {
+        let mut step = Step {
+            format,
+            old: image.len(),
+            new,
+            leaks: 0,
+            zeros_beyond: !stale,
+            preserved: Preserved::raw(content, image.len().min(new)),
+            incompatible: 0,
+        };
+        if format == Format::Qcow2 {
+            self.walk.walk(image);
+            let header = self.walk.header;
+            (step.old, step.leaks, step.incompatible) = (header.size, self.walk.leaks, header.incompatible);
+            step.preserved = Preserved::qcow2(content, step.old.min(new), image, &self.walk);
+        }
+        self.good(image, &step)?;
+        Ok(step)
+    }
+
+    /// Whether `image` is good: it opens at the old or the new size, holds all that is to be preserved, two readers of
+    /// its metadata find leaks at most, and resizing again brings it to the new size. The image is changed by that;
+    /// `meanwhile` is called before.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn judge(
+        &mut self,
+        image: &mut Image,
+        step: &Step,
+        meanwhile: impl FnOnce(&Image, &Good),
+    ) -> Result<Good, Bad> {
+        let good = self.good(image, step)?;
+        self.engine_check(image, step, good.leaks)?;
+        meanwhile(image, &good);
+        self.again(image, step)?;
+        let end = self.good(image, step)?;
+        self.ended(image, step, &end, good.leaks + good.leaks_past_end)?;
+        Ok(good)
+    }
+
+    /// Whether `image` is what the resize must come to when nothing goes wrong.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn judge_end(&mut self, image: &Image, step: &Step) -> Result<Good, Bad> {
+        let end = self.good(image, step)?;
+        self.ended(image, step, &end, step.leaks)?;
+        Ok(end)
+    }
+
+    /// Resizes `image` again as the resize of `step` did.
+    ///
+    /// # Errors
+    /// That this did not work.
+    fn again(&mut self, image: &mut Image, step: &Step) -> Result<(), Bad> {
+        let request = ResizeRequest {
+            format: Some(step.format),
+            size: SizeRequest::Absolute(step.new),
+            shrink: true,
+            preallocation: Preallocation::Off,
+        };
+        let outcome = resize(&mut MemoryDisk::new(image), &request, &mut self.scratch)
+            .map_err(|e| Bad::new("again", format!("resizing again: {e}")))?;
+        finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
+        Ok(())
+    }
+
+    fn good(&mut self, image: &Image, step: &Step) -> Result<Good, Bad> {
+        let (size, leaks, leaks_past_end) = match step.format {
+            Format::Raw => (image.len(), 0, 0),
+            Format::Qcow2 => {
+                self.walk.walk(image);
+                if let Some(problem) = self.walk.problem.take() {
+                    return Err(Bad::new("corrupt", problem));
+                }
+                (self.walk.header.size, self.walk.leaks, self.walk.leaks_past_end)
+            }
+        };
+        if size != step.old && size != step.new {
+            return Err(Bad::new("size", format!("opens at {size} bytes, not {} or {}", step.old, step.new)));
+        }
+        let is_new = size == step.new;
+        let grown = is_new && step.new > step.old && step.zeros_beyond;
+        let to = if grown { step.new } else { 0 };
+        match step.format {
+            Format::Raw => step.preserved.check_raw(image, to),
+            Format::Qcow2 if self.walk.header.incompatible != step.incompatible => {
+                return Err(Bad::new("features", "the incompatible features have changed"));
+            }
+            Format::Qcow2 => step.preserved.check_qcow2(image, &self.walk, to),
+        }
+        .map_err(|what| Bad::new("content", what))?;
+        Ok(Good { is_new, leaks, leaks_past_end })
+    }
+
+    /// instar's own check must come to the same.
+    fn engine_check(&mut self, image: &mut Image, step: &Step, leaks: u64) -> Result<(), Bad> {
+        if step.format == Format::Raw {
+            return Ok(());
+        }
+        let request = CheckRequest { format: Some(step.format) };
+        let mut first = None;
+        let mut keep = |finding| {
+            if !matches!(finding, CheckFinding::Leak { .. }) {
+                first.get_or_insert(finding);
+            }
+        };
+        let report = check(&mut MemoryDisk::new(image), &request, &mut self.scratch, &mut keep)
+            .map_err(|e| Bad::new("check", format!("instar check: {e}")))?;
+        if report.corruptions + report.check_errors > 0 {
+            return Err(Bad::new(
+                "check",
+                format!("instar check: {} corruptions, {first:?}", report.corruptions),
+            ));
+        }
+        if report.leaks != leaks {
+            return Err(Bad::new("leaks", format!("instar check finds {} leaks, not {leaks}", report.leaks)));
+        }
+        Ok(())
+    }
+
+    fn ended(&self, image: &Image, step: &Step, end: &Good, leaks: u64) -> Result<(), Bad> {
+        if !end.is_new {
+            return Err(Bad::new("end", format!("ends at another size than {}", step.new)));
+        }
+        if end.leaks > leaks {
+            return Err(Bad::new("end", format!("ends with {} leaks, not {leaks}", end.leaks)));
+        }
+        let beyond = match step.format {
+            Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
+            Format::Qcow2 => self.walk.beyond(),
+        };
+        beyond.map_or(Ok(()), |what| Err(Bad::new("beyond", format!("beyond the new end: {what}"))))
+    }
+}
