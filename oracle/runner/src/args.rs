@@ -4,8 +4,10 @@ use crate::archive::ArchiveArgs;
 use crate::baseline::BaselineArgs;
 use crate::bisect::BisectArgs;
 use crate::crash::CrashArgs;
+use crate::reports::Report;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Compares programs that resize disk images.
 #[derive(Debug, Parser)]
@@ -23,14 +25,18 @@ pub enum Command {
     Compare(CompareArgs),
     /// Run one case from a file again.
     Replay(ReplayArgs),
+    /// Make a case from a file smaller while it shows the same divergence.
+    Minimize(MinimizeArgs),
+    /// Run cases until a time is up, and keep only kinds of divergence that were not kept before.
+    Fuzz(FuzzArgs),
     /// Keep versions of qemu-img to compare with.
     Archive(ArchiveArgs),
     /// Keep what versions of qemu-img answer, and see when it changed.
     Baseline(BaselineArgs),
-    /// Judge every state that a crash or a failing device can leave of a resize.
-    Crash(CrashArgs),
     /// Name the first version whose answer to a case differs from its predecessor's.
     Bisect(BisectArgs),
+    /// Judge every state that a crash or a failing device can leave of a resize.
+    Crash(CrashArgs),
 }
 
 /// Arguments of `compare`.
@@ -63,6 +69,45 @@ pub struct ReplayArgs {
     pub common: Common,
 }
 
+/// Arguments of `minimize`.
+#[derive(Debug, Args)]
+pub struct MinimizeArgs {
+    /// The case, as JSON.
+    pub case: PathBuf,
+    /// The class that must stay; without it, that of the first oracle that disagrees.
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Where to write the smaller case; without it, next to the case as NAME.min.json.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How many seconds to look for a smaller one.
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    pub seconds: u64,
+    /// What is compared, and how.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Arguments of `fuzz`.
+#[derive(Debug, Args)]
+pub struct FuzzArgs {
+    /// When to stop: 90s, 30m, 8h.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = crate::fuzz::duration)]
+    pub time: Duration,
+    /// The first seed.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Only cases of this format; may be repeated.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<FormatName>,
+    /// Where findings are kept; what was kept there before is not new.
+    #[arg(long, value_name = "DIR", default_value = "out/findings")]
+    pub findings: PathBuf,
+    /// What is compared, and how.
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// What is compared, and how.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
@@ -88,6 +133,9 @@ pub struct Common {
     /// How to report.
     #[arg(long, value_name = "FORM", default_value = "human")]
     pub output: OutputForm,
+    /// Write a report: html=PATH, json=PATH or junit=PATH; more of them with commas, or repeated.
+    #[arg(long, value_name = "FORM=PATH", value_delimiter = ',')]
+    pub report: Vec<Report>,
     /// Test this program instead of the instar that is built into the oracle.
     #[arg(long, value_name = "PATH")]
     pub instar: Option<PathBuf>,

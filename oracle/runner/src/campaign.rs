@@ -1,11 +1,14 @@
 //! Running cases: build the fixture, let every subject resize a copy, put the records before the oracles.
 
 use crate::equipment::Equipment;
-use anyhow::{Context, Result};
+use crate::evidence::{self, Evidence};
+use anyhow::{Context, Result, bail};
 use oracle_case::{Case, build};
 use oracle_judge::subject::IMAGE;
 use oracle_judge::{Desk, Oracle, Qemu, Record, Scope, State, Subject, Trial, Verdict, all, record};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// One case to run.
 #[derive(Debug, Clone)]
@@ -29,6 +32,15 @@ pub struct Judged {
     pub right: Option<usize>,
     /// The verdict.
     pub verdict: Verdict,
+    /// What both sides say, if it was asked for and something differs.
+    pub evidence: Option<Arc<Evidence>>,
+}
+
+impl Judged {
+    /// Whether two engines were compared.
+    fn between_engines(&self) -> bool {
+        all().iter().any(|oracle| oracle.name() == self.oracle && oracle.scope() == Scope::Engines)
+    }
 }
 
 /// Runs `case` in `dir`, which is empty, and returns what the oracles said, in their order.
@@ -36,6 +48,14 @@ pub struct Judged {
 /// # Errors
 /// The case could not be run or judged.
 pub fn run_case(equipment: &Equipment, case: &Case, dir: &Path) -> Result<Vec<Judged>> {
+    look_at_case(equipment, case, dir, false)
+}
+
+/// As [`run_case`]; with `explain` what both sides say goes with each disagreement.
+///
+/// # Errors
+/// As [`run_case`].
+pub fn look_at_case(equipment: &Equipment, case: &Case, dir: &Path, explain: bool) -> Result<Vec<Judged>> {
     let fixture = fixture(equipment, case, dir)?;
     let mut lefts = Vec::new();
     for (i, instar) in equipment.instars.iter().enumerate() {
@@ -57,7 +77,43 @@ pub fn run_case(equipment: &Equipment, case: &Case, dir: &Path) -> Result<Vec<Ju
     for oracle in all() {
         judged.extend(judge(*oracle, case, &lefts, &rights, &desk)?);
     }
+    for record in lefts.iter().chain(rights.iter().filter_map(|(_, right)| right.as_ref().ok())) {
+        intact(record)?;
+    }
+    if explain {
+        add_evidence(&mut judged, &lefts, &rights, &desk)?;
+    }
     Ok(judged)
+}
+
+/// Lets both sides of every disagreement speak, each pair once.
+fn add_evidence(judged: &mut [Judged], lefts: &[Record], rights: &[Right], desk: &Desk) -> Result<()> {
+    let mut gathered: BTreeMap<(String, String), Arc<Evidence>> = BTreeMap::new();
+    for one in judged.iter_mut().filter(|one| matches!(one.verdict, Verdict::Disagree(_))) {
+        let Some(left) = lefts.iter().find(|left| left.subject.name() == one.left) else { continue };
+        let right = match one.right {
+            Some(wanted) => {
+                rights.iter().find(|(i, _)| *i == wanted).and_then(|(_, right)| right.as_ref().ok())
+            }
+            None => lefts.get(1).filter(|_| one.between_engines()),
+        };
+        let key = (one.left.clone(), right.map_or("", |right| right.subject.name()).to_string());
+        if !gathered.contains_key(&key) {
+            gathered.insert(key.clone(), Arc::new(evidence::gather(desk, left, right)?));
+        }
+        one.evidence = gathered.get(&key).cloned();
+    }
+    Ok(())
+}
+
+/// Looking at images must not have changed them: what was said of one would not hold for the next.
+fn intact(record: &Record) -> Result<()> {
+    for step in &record.steps {
+        if State::of(&step.after.dir)?.fingerprint != step.after.fingerprint {
+            bail!("an image of {} was changed while it was judged", record.subject.name());
+        }
+    }
+    Ok(())
 }
 
 /// A qemu-img's index with what it did, or with why it cannot be given the case.
@@ -84,6 +140,7 @@ fn judge(
         left: left.subject.name().to_string(),
         right,
         verdict,
+        evidence: None,
     };
     let ask = |left, right| oracle.judge(&Trial::new(case, left, right, desk));
     let mut out = Vec::new();

@@ -1,8 +1,10 @@
 //! The report for programs.
 
+use crate::cause::Cause;
 use crate::keep::Kept;
 use crate::report::replay;
 use crate::run::Outcome;
+use crate::tally::Tally;
 use anyhow::Result;
 use oracle_judge::Subject;
 use serde_json::{Value, json};
@@ -12,41 +14,57 @@ use serde_json::{Value, json};
 /// # Errors
 /// It cannot be written as JSON.
 pub fn outcome(outcome: &Outcome, kept: &[Kept]) -> Result<()> {
+    print!("{}", text(outcome, kept, false)?);
+    Ok(())
+}
+
+/// The same as text; with `grid` also every case with every version.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn text(outcome: &Outcome, kept: &[Kept], grid: bool) -> Result<String> {
     let tally = &outcome.tally;
     let instar: Vec<&str> = outcome.equipment.instars.iter().map(|i| i.name()).collect();
     let qemu: Vec<&str> = outcome.equipment.qemus.iter().map(|q| q.name()).collect();
-    let groups: Vec<Value> = tally
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(i, group)| {
-            let mut value = serde_json::to_value(group)?;
-            if let (Some(kept), Some(map)) = (kept.get(i), value.as_object_mut()) {
-                map.insert("case".into(), json!(kept.case));
-                map.insert("replay".into(), json!(replay(kept)));
-            }
-            Ok(value)
-        })
-        .collect::<Result<_>>()?;
+    let findings: Vec<Value> =
+        tally.causes.iter().enumerate().map(|(i, cause)| finding(tally, cause, kept.get(i))).collect();
     let counts: serde_json::Map<String, Value> = tally
         .oracles
         .iter()
         .map(|(name, counts)| Ok(((*name).to_string(), serde_json::to_value(counts)?)))
         .collect::<Result<_>>()?;
-    let report = json!({
+    let mut report = json!({
         "instar": instar,
         "qemu": qemu,
         "notes": outcome.equipment.notes,
         "cases": tally.cases,
         "seconds": outcome.elapsed.as_secs_f64(),
         "oracles": counts,
-        "divergences": groups,
+        "findings": findings,
+        "divergences": tally.groups,
         "known": tally.known,
         "baselines": outcome.recorded,
         "stale": tally.stale,
         "unchecked": tally.unchecked,
         "failures": tally.failures,
     });
-    println!("{}", serde_json::to_string_pretty(&report)?);
-    Ok(())
+    if let (true, Some(map)) = (grid, report.as_object_mut()) {
+        map.insert("grid".into(), serde_json::to_value(&outcome.grid)?);
+    }
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+/// Divergences of one probable cause, with the case that was kept of them.
+fn finding(tally: &Tally, cause: &Cause, kept: Option<&Kept>) -> Value {
+    let first = cause.first(&tally.groups);
+    let also: Vec<String> = cause.others(&tally.groups).iter().map(|group| group.class.to_string()).collect();
+    json!({
+        "class": first.map(|group| group.class.to_string()),
+        "detail": first.map(|group| &group.detail),
+        "cases": cause.cases,
+        "also": also,
+        "case": kept.map(|kept| &kept.case),
+        "describe": kept.map(|kept| &kept.describe),
+        "replay": kept.map(replay),
+    })
 }

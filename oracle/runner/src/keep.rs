@@ -1,25 +1,28 @@
 //! Keeping what shows a finding: the case, shrunk, and the images of one run of it.
 
-use crate::campaign::run_case;
+use crate::campaign::{Job, run_case};
+use crate::cause::Cause;
+use crate::minimize::Showing;
 use crate::run::{Outcome, in_directory};
-use crate::shrink::shrink;
+use crate::shrink::{Limits, weight};
 use crate::tally::Group;
 use anyhow::{Context, Result};
-use oracle_case::Case;
 use oracle_judge::{Class, sparse, subject::IMAGE};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How many groups are kept and shrunk; more than that have one cause, or nobody reads them.
-const MAX_GROUPS: usize = 12;
+/// The file of a finding that names its classes, one a line, the one to read first.
+pub const CLASSES: &str = "classes.txt";
+/// How many findings are kept and shrunk; more than that nobody reads.
+const MAX_FINDINGS: usize = 12;
 /// How many cases are tried to shrink one.
-const SHRINK_RUNS: usize = 40;
-/// How long to go on starting such tries for one group.
+const SHRINK_RUNS: usize = 100;
+/// How long to go on starting such tries for one finding.
 const SHRINK_TIME: Duration = Duration::from_secs(10);
-/// How long to go on running cases again for all groups: one that hangs takes its time every time.
+/// How long to go on running cases again for all findings: one that hangs takes its time every time.
 const KEEP_TIME: Duration = Duration::from_secs(60);
 
-/// What was kept of one group.
+/// What was kept of one finding.
 #[derive(Debug, Clone)]
 pub struct Kept {
     /// The case's file.
@@ -28,33 +31,29 @@ pub struct Kept {
     pub describe: String,
 }
 
-/// Keeps one shrunk case with its images for every group, in the order of the groups.
+/// Keeps one shrunk case with its images for every finding, in their order.
 ///
 /// # Errors
 /// The directory cannot be written.
 pub fn keep(outcome: &Outcome, into: &Path, scratch: &Path) -> Result<Vec<Kept>> {
     let end = Instant::now() + KEEP_TIME;
-    let groups = outcome.tally.groups.iter().take(MAX_GROUPS);
-    groups.map(|group| keep_group(outcome, group, into, scratch, end)).collect()
+    let causes = outcome.tally.causes.iter().take(MAX_FINDINGS);
+    causes.map(|cause| keep_cause(outcome, cause, into, scratch, end)).collect()
 }
 
-fn keep_group(outcome: &Outcome, group: &Group, into: &Path, scratch: &Path, end: Instant) -> Result<Kept> {
+fn keep_cause(outcome: &Outcome, cause: &Cause, into: &Path, scratch: &Path, end: Instant) -> Result<Kept> {
+    let group = cause.first(&outcome.tally.groups).context("a finding without a class")?;
     let place = into.join(slug(&group.class));
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
-    let case = &outcome.jobs.get(group.job).context("a group without a case")?.case;
+    let case = &simplest(outcome, group).context("a group without a case")?.case;
     let work = scratch.join("shrink");
-    let until = end.min(Instant::now() + SHRINK_TIME);
-    let shows = |case: &Case| {
-        if Instant::now() > until {
-            return false;
-        }
-        let judged = in_directory(&work, || run_case(&outcome.equipment, case, &work));
-        judged.is_ok_and(|judged| has(&judged, &group.class))
-    };
-    let small = shrink(case, SHRINK_RUNS, shows);
+    let limits = Limits { runs: SHRINK_RUNS, until: end.min(Instant::now() + SHRINK_TIME) };
+    let showing = Showing { equipment: &outcome.equipment, known: &outcome.known, work: &work };
+    let small = showing.smallest(case, &group.class, &limits);
     let file = place.join("case.json");
-    let text = serde_json::to_string_pretty(&small)? + "\n";
-    std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+    put(&file, &(serde_json::to_string_pretty(&small)? + "\n"))?;
+    let classes = cause.groups.iter().filter_map(|i| outcome.tally.groups.get(*i));
+    put(&place.join(CLASSES), &classes.map(|group| format!("{}\n", group.class)).collect::<String>())?;
     if Instant::now() > end {
         return Ok(Kept { case: file, describe: small.describe() });
     }
@@ -66,11 +65,13 @@ fn keep_group(outcome: &Outcome, group: &Group, into: &Path, scratch: &Path, end
     Ok(Kept { case: file, describe: small.describe() })
 }
 
-fn has(judged: &[crate::campaign::Judged], class: &Class) -> bool {
-    judged.iter().any(|one| match &one.verdict {
-        oracle_judge::Verdict::Disagree(findings) => findings.iter().any(|f| f.class == *class),
-        _ => false,
-    })
+/// The case with least to it that has a finding of this group: the nearest to what shrinking can reach.
+fn simplest<'o>(outcome: &'o Outcome, group: &Group) -> Option<&'o Job> {
+    group.jobs.iter().filter_map(|i| outcome.jobs.get(*i)).min_by_key(|job| weight(&job.case))
+}
+
+fn put(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| file.display().to_string())
 }
 
 /// A class as a directory's name.

@@ -1,6 +1,7 @@
 //! The oracle: a differential test harness for programs that resize disk images.
 //!
-//! `compare` runs seeded cases, `replay` one case from a file, `archive` keeps versions of qemu-img,
+//! `compare` runs seeded cases, `replay` one case from a file, `minimize` makes one
+//! smaller, `fuzz` runs cases until a time is up, `archive` keeps versions of qemu-img,
 //! `crash` judges what a crash may leave.
 //! See docs/oracle.md.
 
@@ -9,12 +10,20 @@ mod args;
 mod baseline;
 mod bisect;
 mod campaign;
+mod cause;
 mod crash;
 mod equipment;
+mod evidence;
+mod excuse;
+mod fuzz;
+mod grid;
 mod json;
 mod keep;
+mod minimize;
 mod report;
+mod reports;
 mod run;
+mod session;
 mod shrink;
 mod tally;
 
@@ -35,10 +44,12 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Compare(args) => run::compare(&args),
         Command::Replay(args) => run::replay(&args),
+        Command::Minimize(args) => minimize::minimize(&args),
+        Command::Fuzz(args) => fuzz::fuzz(&args),
         Command::Archive(args) => archive::run(&args),
         Command::Baseline(args) => baseline::run(&args),
-        Command::Crash(args) => crash::run(&args),
         Command::Bisect(args) => bisect::bisect(&args),
+        Command::Crash(args) => crash::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -1,17 +1,18 @@
 //! The report for people.
 
 use crate::baseline::recorded;
+use crate::cause::Cause;
 use crate::equipment::Equipment;
 use crate::keep::Kept;
 use crate::run::Outcome;
-use crate::tally::{Counts, Group};
+use crate::tally::{Counts, Tally};
 
 /// Prints what is going to be compared.
-pub fn equipment(equipment: &Equipment, cases: usize) {
+pub fn equipment(equipment: &Equipment, plan: &str) {
     for note in &equipment.notes {
         println!("  {note}");
     }
-    println!("{cases} cases\n");
+    println!("{plan}\n");
 }
 
 /// Prints what came of it.
@@ -32,17 +33,25 @@ pub fn outcome(outcome: &Outcome, kept: &[Kept]) {
     for (label, why) in &tally.failures {
         println!("COULD NOT RUN: {label}: {why}");
     }
-    for (i, group) in tally.groups.iter().enumerate() {
-        print_group(group, kept.get(i));
+    for (i, cause) in tally.causes.iter().enumerate() {
+        print_cause(tally, cause, kept.get(i));
     }
     let seconds = outcome.elapsed.as_secs_f64();
     let rate = tally.cases as f64 / seconds.max(0.001);
-    let kinds = match tally.groups.len() {
-        0 => "no unexplained divergence".to_string(),
-        1 => "1 kind of divergence".to_string(),
-        n => format!("{n} kinds of divergence"),
+    println!("\n{} cases in {seconds:.1} s ({rate:.1} cases/s): {}", tally.cases, verdict(tally));
+}
+
+/// What came of it in a few words.
+pub fn verdict(tally: &Tally) -> String {
+    let findings = match tally.causes.len() {
+        0 => return "no unexplained divergence".to_string(),
+        1 => "1 finding".to_string(),
+        n => format!("{n} findings"),
     };
-    println!("\n{} cases in {seconds:.1} s ({rate:.1} cases/s): {kinds}", tally.cases);
+    match tally.groups.len() {
+        1 => format!("{findings}, 1 kind of divergence"),
+        n => format!("{findings}, {n} kinds of divergence"),
+    }
 }
 
 fn table(oracles: &[(&'static str, Counts)]) {
@@ -59,11 +68,15 @@ fn table(oracles: &[(&'static str, Counts)]) {
     }
 }
 
-fn print_group(group: &Group, kept: Option<&Kept>) {
-    println!("\nDIVERGENCE {} ({} trials, first in {})", group.class, group.count, group.label);
+fn print_cause(tally: &Tally, cause: &Cause, kept: Option<&Kept>) {
+    let Some(group) = cause.first(&tally.groups) else { return };
+    println!("\nDIVERGENCE {} ({} cases, first in {})", group.class, cause.cases, group.label);
     println!("  {}", group.detail);
     for between in &group.between {
         println!("  between {between}");
+    }
+    for other in cause.others(&tally.groups) {
+        println!("  also seen as {} ({} cases)", other.class, other.jobs.len());
     }
     if let Some(kept) = kept {
         println!("  shrunk to: {}", kept.describe);

@@ -1,21 +1,19 @@
 //! The subcommands `compare` and `replay`.
 
-use crate::args::{Common, CompareArgs, OutputForm, ReplayArgs};
-use crate::baseline::recorded::{self, Plan, Recorded};
-use crate::campaign::{Job, Judged, run_case};
+use crate::args::{Common, CompareArgs, FormatName, OutputForm, ReplayArgs};
+use crate::baseline::recorded::{self, Recorded};
+use crate::campaign::Job;
 use crate::equipment::Equipment;
-use crate::tally::{Adder, Tally};
-use crate::{COULD_NOT_RUN, DIVERGED, json, keep, report};
-use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::grid::Grid;
+use crate::session::{self, Plan};
+use crate::tally::Tally;
+use crate::{COULD_NOT_RUN, DIVERGED, json, keep, report, reports};
+use anyhow::{Context, Result};
 use oracle_case::Case;
 use oracle_judge::{Known, known};
-use rayon::prelude::*;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Free bytes that a directory in memory must have to be used.
 const MEMORY_WANTED: u64 = 2 << 30;
@@ -28,12 +26,14 @@ pub struct Outcome {
     pub jobs: Vec<Job>,
     /// The sum.
     pub tally: Tally,
+    /// Case by case.
+    pub grid: Grid,
+    /// What came of comparing with baselines.
+    pub recorded: Recorded,
     /// The list of known divergences.
     pub known: Vec<Known>,
     /// How long the cases took.
     pub elapsed: Duration,
-    /// What came of comparing with baselines.
-    pub recorded: Recorded,
 }
 
 /// Runs seeded cases, or those of `--case`, and the case of every known divergence.
@@ -44,14 +44,13 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let known = known()?;
     let mut jobs: Vec<Job> = known.iter().map(known_job).collect();
     if args.case.is_empty() {
-        jobs.extend(seeded(args));
+        jobs.extend(seeded(args.seed, &args.format).take(args.cases));
     } else {
         for path in &args.case {
             jobs.push(job_of_file(path)?);
         }
     }
-    let formats: Vec<&str> = args.format.iter().map(|format| format.name()).collect();
-    run(&args.common, known, jobs, Some(&formats))
+    run(&args.common, known, jobs, Some(&args.format))
 }
 
 /// Runs one case from a file.
@@ -62,7 +61,8 @@ pub fn replay(args: &ReplayArgs) -> Result<ExitCode> {
     run(&args.common, known()?, vec![job_of_file(&args.case)?], None)
 }
 
-fn known_job(known: &Known) -> Job {
+/// The case that shows a known divergence.
+pub fn known_job(known: &Known) -> Job {
     Job {
         label: format!("known divergence {}", known.id),
         shows: Some(known.id.clone()),
@@ -70,16 +70,11 @@ fn known_job(known: &Known) -> Job {
     }
 }
 
-fn seeded(args: &CompareArgs) -> impl Iterator<Item = Job> {
-    let wanted = |case: &Case| {
-        let name = case.fixture.format.name();
-        args.format.is_empty() || args.format.iter().any(|f| f.name() == name)
-    };
-    Case::sequence(args.seed, wanted).take(args.cases).map(|(seed, case)| Job {
-        label: format!("seed {seed}"),
-        shows: None,
-        case,
-    })
+/// Cases of these formats, or of any if none is named, from a seed on, without end.
+pub fn seeded(seed: u64, formats: &[FormatName]) -> impl Iterator<Item = Job> + use<> {
+    let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+    let wanted = move |case: &Case| names.is_empty() || names.contains(&case.fixture.format.name());
+    Case::sequence(seed, wanted).map(|(seed, case)| Job { label: format!("seed {seed}"), shows: None, case })
 }
 
 fn job_of_file(path: &Path) -> Result<Job> {
@@ -88,52 +83,61 @@ fn job_of_file(path: &Path) -> Result<Job> {
     Ok(Job { label: path.display().to_string(), shows: None, case })
 }
 
-fn run(args: &Common, known: Vec<Known>, mut jobs: Vec<Job>, formats: Option<&[&str]>) -> Result<ExitCode> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).context("signal handler")?;
+fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, formats: Option<&[FormatName]>) -> Result<ExitCode> {
     let dir = workplace().context("temporary directory")?;
-    let plan = Plan::of(args)?;
-    let live = Common { qemu: plan.live.clone(), ..args.clone() };
-    let mut equipment = Equipment::find(&live, dir.path())?;
-    equipment.notes.extend(plan.notes());
-    if plan.live.is_empty() {
-        jobs.clear();
-    }
-    let complete = formats.is_some() && !plan.live.is_empty();
+    let baselines = recorded::Plan::of(args)?;
+    let equipment = equipment(args, &baselines, dir.path())?;
+    // Without a qemu-img only the baselines' cases can be compared.
+    let jobs = if baselines.live.is_empty() { Vec::new() } else { jobs };
     if args.output == OutputForm::Human {
-        report::equipment(&equipment, jobs.len());
+        report::equipment(&equipment, &format!("{} cases", jobs.len()));
     }
-    let start = Instant::now();
-    let results = run_all(args.jobs, &equipment, &jobs, dir.path(), &interrupted)?;
-    let elapsed = start.elapsed();
-    if interrupted.load(Ordering::SeqCst) {
-        bail!("interrupted after {} of {} cases", results.iter().flatten().count(), jobs.len());
-    }
-    let mut adder = Adder::new(&equipment, &known);
-    for (i, (job, result)) in jobs.iter().zip(results.iter().flatten()).enumerate() {
-        adder.add(i, job, result);
-    }
-    let mut tally = adder.finish(complete);
-    let recorded = match formats {
-        Some(formats) => recorded::compare(&plan, args, formats, &equipment)?,
-        None => Recorded::default(),
+    let plan = Plan {
+        expected: Some(jobs.len()),
+        jobs: Box::new(jobs.into_iter()),
+        until: None,
+        complete: formats.is_some() && !baselines.live.is_empty(),
+        explain: !args.report.is_empty(),
+        threads: args.jobs,
     };
-    tally.cases += recorded.cases;
-    tally.oracles.extend(recorded.oracles.iter().cloned());
-    let outcome = Outcome { tally, equipment, jobs, known, elapsed, recorded };
-    let kept = keep::keep(&outcome, &args.keep, dir.path())?;
-    match args.output {
-        OutputForm::Human => report::outcome(&outcome, &kept),
-        OutputForm::Json => json::outcome(&outcome, &kept)?,
+    let mut outcome = session::run(plan, equipment, known, dir.path())?;
+    if let Some(formats) = formats {
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        outcome.recorded = recorded::compare(&baselines, args, &names, &outcome.equipment)?;
+        outcome.tally.cases += outcome.recorded.cases;
+        outcome.tally.oracles.extend(outcome.recorded.oracles.iter().cloned());
     }
-    let diverged = !outcome.recorded.divergences.is_empty();
-    Ok(if diverged { ExitCode::from(DIVERGED) } else { exit_code(&outcome.tally) })
+    conclude(args, &outcome, dir.path())
+}
+
+/// What there is to compare with live, where `baselines` stands in for the rest.
+///
+/// # Errors
+/// Something that was asked for is missing, or nothing is left to compare.
+pub fn equipment(args: &Common, baselines: &recorded::Plan, dir: &Path) -> Result<Equipment> {
+    let live = Common { qemu: baselines.live.clone(), ..args.clone() };
+    let mut equipment = Equipment::find(&live, dir)?;
+    equipment.notes.extend(baselines.notes());
+    Ok(equipment)
+}
+
+/// Keeps what was found, and reports.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn conclude(args: &Common, outcome: &Outcome, scratch: &Path) -> Result<ExitCode> {
+    let kept = keep::keep(outcome, &args.keep, scratch)?;
+    reports::write(outcome, &kept, &args.report)?;
+    match args.output {
+        OutputForm::Human => report::outcome(outcome, &kept),
+        OutputForm::Json => json::outcome(outcome, &kept)?,
+    }
+    Ok(exit_code(outcome))
 }
 
 /// Where images are while they are worked on: the directory that `TMPDIR` names, or else one in
 /// memory, which halves the time because nothing waits for a disk, or else the system's own.
-fn workplace() -> std::io::Result<tempfile::TempDir> {
+pub fn workplace() -> std::io::Result<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
     let roomy =
         rustix::fs::statvfs(memory).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) >= MEMORY_WANTED);
@@ -145,45 +149,15 @@ fn workplace() -> std::io::Result<tempfile::TempDir> {
     }
 }
 
-fn exit_code(tally: &Tally) -> ExitCode {
-    if !tally.groups.is_empty() || !tally.stale.is_empty() {
+fn exit_code(outcome: &Outcome) -> ExitCode {
+    let (tally, recorded) = (&outcome.tally, &outcome.recorded);
+    if !tally.groups.is_empty() || !tally.stale.is_empty() || !recorded.divergences.is_empty() {
         ExitCode::from(DIVERGED)
     } else if !tally.failures.is_empty() || tally.cases == 0 {
         ExitCode::from(COULD_NOT_RUN)
     } else {
         ExitCode::SUCCESS
     }
-}
-
-type CaseResult = Result<Vec<Judged>, String>;
-
-/// What came of every case, in order; `None` for those that an interrupt kept from being finished.
-fn run_all(
-    threads: usize,
-    equipment: &Equipment,
-    jobs: &[Job],
-    dir: &Path,
-    interrupted: &AtomicBool,
-) -> Result<Vec<Option<CaseResult>>> {
-    let bar = ProgressBar::new(jobs.len() as u64);
-    let style = "{bar:40} {pos}/{len} cases, {per_sec}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style)?);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let one = |(i, job): (usize, &Job)| {
-        if interrupted.load(Ordering::SeqCst) {
-            return None;
-        }
-        let place = dir.join(format!("case{i}"));
-        let result = in_directory(&place, || run_case(equipment, &job.case, &place));
-        bar.inc(1);
-        // A signal to the oracle ends its children too: what they then said means nothing.
-        let valid = !interrupted.load(Ordering::SeqCst);
-        valid.then(|| result.map_err(|e| format!("{e:#}")))
-    };
-    // One case at a time to whoever is free: cases differ in length by a factor of a hundred.
-    let results = pool.install(|| jobs.par_iter().enumerate().with_max_len(1).map(one).collect());
-    bar.finish_and_clear();
-    Ok(results)
 }
 
 /// Runs `work` with `dir` there and empty, and removes it afterwards.

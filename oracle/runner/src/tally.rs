@@ -1,7 +1,9 @@
 //! Counting verdicts and grouping findings.
 
 use crate::campaign::{Job, Judged};
+use crate::cause::{Cause, causes};
 use crate::equipment::Equipment;
+use crate::excuse::excuses;
 use oracle_judge::{Class, Finding, Known, Qemu, Subject, Verdict, all};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,8 +37,26 @@ pub struct Group {
     /// Index of that case among the jobs.
     #[serde(skip)]
     pub job: usize,
+    /// Indices of all cases that have one.
+    #[serde(skip)]
+    pub jobs: BTreeSet<usize>,
     /// What was found there.
     pub detail: String,
+}
+
+impl Group {
+    /// A group without findings yet.
+    pub fn new(class: Class, label: &str, job: usize, detail: &str) -> Self {
+        Self {
+            class,
+            count: 0,
+            between: BTreeSet::new(),
+            label: label.into(),
+            job,
+            jobs: BTreeSet::new(),
+            detail: detail.into(),
+        }
+    }
 }
 
 /// The sum of a campaign.
@@ -48,6 +68,9 @@ pub struct Tally {
     pub oracles: Vec<(&'static str, Counts)>,
     /// What is not known, by class.
     pub groups: Vec<Group>,
+    /// The same by probable cause, most seen first.
+    #[serde(skip)]
+    pub causes: Vec<Cause>,
     /// How often each known divergence was met.
     pub known: BTreeMap<String, usize>,
     /// Known divergences that their own case does not show any more.
@@ -122,10 +145,9 @@ impl<'a> Adder<'a> {
         self.equipment.qemus.get(judged.right?)
     }
 
-    fn excuses(&self, job: &Job, judged: &Judged, finding: &Finding) -> Vec<&'a Known> {
-        let version = self.qemu(judged).and_then(Subject::version);
-        let excuses = |k: &&Known| k.excuses(&finding.class, &job.case, version);
-        self.known.iter().filter(excuses).collect()
+    /// The known divergences that excuse a finding.
+    pub fn excuses(&self, job: &Job, judged: &Judged, finding: &Finding) -> Vec<&'a Known> {
+        excuses(self.equipment, self.known, &job.case, judged, finding)
     }
 
     fn is_known(&self, job: &Job, judged: &Judged, finding: &Finding) -> bool {
@@ -144,15 +166,10 @@ impl<'a> Adder<'a> {
     fn add_finding(&mut self, index: usize, job: &Job, judged: &Judged, finding: &Finding) {
         let other = self.qemu(judged).map_or("itself", |q| q.name());
         let between = format!("{} and {other}", judged.left);
-        let group = self.groups.entry(finding.class.clone()).or_insert_with(|| Group {
-            class: finding.class.clone(),
-            count: 0,
-            between: BTreeSet::new(),
-            label: job.label.clone(),
-            job: index,
-            detail: finding.detail.clone(),
-        });
+        let new = || Group::new(finding.class.clone(), &job.label, index, &finding.detail);
+        let group = self.groups.entry(finding.class.clone()).or_insert_with(new);
         group.count += 1;
+        group.jobs.insert(index);
         group.between.insert(between);
     }
 
@@ -163,6 +180,7 @@ impl<'a> Adder<'a> {
             all().iter().map(|o| (o.name(), counts.remove(o.name()).unwrap_or_default())).collect();
         self.tally.groups = self.groups.into_values().collect();
         self.tally.groups.sort_by_key(|g| (g.job, g.class.clone()));
+        self.tally.causes = causes(&self.tally.groups);
         let versions: Vec<_> = self.equipment.qemus.iter().filter_map(Subject::version).collect();
         for entry in self.known.iter().filter(|_| complete) {
             if !entry.concerns(&versions) {
