@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Oracles whose findings name a cause better than those of the others, the best first.
 const TELLING: [&str; 5] = ["outcome", "refusal", "engines", "untouched", "clean"];
 
+/// An oracle that carries steps of a case out in other ways: what it finds in any case of a root follows from that.
+const DERIVED: &str = "metamorphic";
+
 /// Of the cases that show a kind, how many in four must show the root for it to be a consequence.
 const MOSTLY: usize = 3;
 
@@ -36,6 +39,7 @@ struct Family {
     groups: Vec<usize>,
     cases: BTreeSet<usize>,
     rank: usize,
+    derived: bool,
 }
 
 /// Puts groups together: the family seen in most cases is a root, and takes those that mostly appear
@@ -48,7 +52,7 @@ pub fn causes(groups: &[Group]) -> Vec<Cause> {
         let mut root = left.remove(0);
         let (follow, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|family| {
             let shared = family.cases.intersection(&root.cases).count();
-            shared * 4 >= family.cases.len() * MOSTLY
+            shared * 4 >= family.cases.len() * MOSTLY || family.derived && shared > 0
         });
         left = others;
         let mut telling: Vec<Family> = follow;
@@ -67,12 +71,16 @@ fn families(groups: &[Group]) -> Vec<Family> {
         let class = &group.class;
         let key = format!("{}/{}/{}/{}", class.oracle, class.format, class.field, class.kind);
         let rank = TELLING.iter().position(|oracle| *oracle == class.oracle).unwrap_or(TELLING.len());
-        let family =
-            families.entry(key).or_insert(Family { groups: Vec::new(), cases: BTreeSet::new(), rank });
+        let derived = class.oracle == DERIVED;
+        let new = Family { groups: Vec::new(), cases: BTreeSet::new(), rank, derived };
+        let family = families.entry(key).or_insert(new);
         family.groups.push(i);
         family.cases.extend(&group.jobs);
     }
-    families.into_values().collect()
+    let mut families: Vec<Family> = families.into_values().collect();
+    let cases = |i: &usize| std::cmp::Reverse(groups.get(*i).map_or(0, |group| group.jobs.len()));
+    families.iter_mut().for_each(|family| family.groups.sort_by_key(cases));
+    families
 }
 
 #[cfg(test)]
