@@ -184,11 +184,16 @@ fn ask(qemu: &oracle_judge::Qemu, asked: &mut [Asked], jobs: usize) -> Result<()
     };
     let tools = Tools { qemu_img: qemu.tool().clone(), qemu_io: io.clone() };
     let lab = Lab { tools, resizer: Resizer::Maker, place: scratch() };
-    let able: Vec<usize> = (0..asked.len()).filter(|i| supported(&asked[*i].case).is_ok()).collect();
+    let (able, unable): (Vec<usize>, Vec<usize>) =
+        (0..asked.len()).partition(|i| supported(&asked[*i].case).is_ok());
     let cases: Vec<_> = able.iter().map(|i| (&asked[*i].case, Vec::new())).collect();
     let outcomes = sweep(&lab, &cases, jobs, qemu.name(), |_, _| Ok(()))?;
     for (i, outcome) in able.into_iter().zip(outcomes) {
         asked[i].answers.insert(Label::from(version.clone()), outcome);
+    }
+    // What no instar is held to need not be known; it counts as skipped.
+    for i in unable {
+        asked[i].answers.insert(Label::from(version.clone()), Outcome::Null);
     }
     Ok(())
 }
