@@ -41,12 +41,12 @@ pub fn parse_request(word: &OsStr) -> Result<SizeRequest, SizeError> {
     let parameter = "size";
     let word = word.to_str().ok_or(SizeError::Syntax { parameter })?;
     if let Some(rest) = word.strip_prefix('+') {
-        return parse(parameter, rest).map(SizeRequest::Grow);
+        return bytes(parameter, rest).map(SizeRequest::Grow);
     }
     if let Some(rest) = word.strip_prefix('-') {
-        return parse(parameter, rest).map(SizeRequest::Shrink);
+        return bytes(parameter, rest).map(SizeRequest::Shrink);
     }
-    parse(parameter, word).map(SizeRequest::Absolute)
+    bytes(parameter, word).map(SizeRequest::Absolute)
 }
 
 /// Parses a size without regard to a leading sign, in bytes, for the named parameter.
@@ -54,6 +54,14 @@ pub fn parse_request(word: &OsStr) -> Result<SizeRequest, SizeError> {
 /// # Errors
 /// [`SizeError`]; sizes above [`MAX_SIZE`] are out of range.
 pub fn parse(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
+    match bytes(parameter, text)? {
+        bytes if bytes <= MAX_SIZE => Ok(bytes),
+        _ => Err(SizeError::OutOfRange { parameter, value: printable(text) }),
+    }
+}
+
+/// The same for any 64-bit count: whether a disk can have that size is for the planner to say.
+fn bytes(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
     let blank = |c: char| c.is_ascii_whitespace() || c == '\u{b}';
     let body = text.trim_start_matches(blank);
     let body = body.strip_prefix('+').unwrap_or(body);
@@ -62,8 +70,8 @@ pub fn parse(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
         None => decimal(body),
     };
     match value {
-        Some(Some(bytes)) if bytes <= MAX_SIZE => Ok(bytes),
-        Some(_) => Err(SizeError::OutOfRange { parameter, value: printable(text) }),
+        Some(Some(bytes)) => Ok(bytes),
+        Some(None) => Err(SizeError::OutOfRange { parameter, value: printable(text) }),
         None => Err(SizeError::Syntax { parameter }),
     }
 }

@@ -94,7 +94,7 @@ impl Plan {
             (Source::Baseline, _, None) => {
                 return Err(anyhow!("no baseline has answers of qemu-img {word}; {}", self.known()));
             }
-            (_, Err(e), _) => return Err(e.context(self.known())),
+            (_, Err(e), _) => return Err(anyhow!("{e:#}; {}", self.known())),
         }
         Ok(())
     }
