@@ -58,8 +58,6 @@ numbered_errors! {
         309 NoChecks => "This image format does not support checks",
         /// Details of the encryption would be missing from the answer.
         310 EncryptedInfo => "describing encrypted qcow2 images is not supported",
-        /// Clusters outside the file.
-        311 CheckDataFile => "checking qcow2 images with an external data file is not supported",
         /// A virtual size that no image can have.
         312 SizeTooLarge => "Image size must be less than 8 EiB!",
         /// A virtual size that needs more L1 than there can be.
