@@ -24,7 +24,7 @@ pub use instar_formats::ImageError;
 pub use instar_formats::io::ReadAt;
 pub use instar_planner::ResizeError;
 pub use report::{Bitmap, CheckFinding, CheckReport, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot, Table};
-pub use resize::resize;
+pub use resize::{Companions, Layer, resize, resize_with};
 pub use types::*;
 
 /// What `scratch` must hold at least, in bytes, for every operation on every image. Constant: no

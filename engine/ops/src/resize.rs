@@ -4,14 +4,47 @@ use crate::open::{Opened, open};
 use crate::{Disk, Format, OpError, ResizeOutcome, ResizeRequest};
 use instar_formats::io::{IoError, ReadAt};
 use instar_formats::qcow2::Header;
-use instar_planner::{Patch, Request, Target, qcow2, raw};
+use instar_planner::{Patch, Request, Surroundings, Target, qcow2, raw};
 
-/// Resizes the image on `disk`. Every refusal is decided before the first write.
+/// The other files of the image that is resized, opened by whoever decided that they may be.
+#[derive(Default)]
+pub struct Companions<'a> {
+    /// The external data file.
+    pub data_file: Option<&'a mut dyn Disk>,
+    /// The chain of backing files, the overlay's own backing first.
+    pub backing: &'a mut [Layer<'a>],
+}
+
+/// One file of a backing chain, to be read only.
+pub struct Layer<'a> {
+    /// The file.
+    pub file: &'a mut dyn ReadAt,
+    /// Its external data file, if it has one.
+    pub data_file: Option<&'a mut dyn ReadAt>,
+    /// What it is.
+    pub format: Format,
+}
+
+/// Resizes the image on `disk`, which has no other files. Every refusal is decided before the first
+/// write.
 ///
 /// # Errors
 /// [`OpError`]: the image is not what it should be, the request cannot be met, or the device failed.
 pub fn resize<D: Disk>(
     disk: &mut D,
+    request: &ResizeRequest,
+    scratch: &mut [u8],
+) -> Result<ResizeOutcome, OpError> {
+    resize_with(disk, &mut Companions::default(), request, scratch)
+}
+
+/// As [`resize`], of an image with other files.
+///
+/// # Errors
+/// As [`resize`].
+pub fn resize_with<D: Disk>(
+    disk: &mut D,
+    _companions: &mut Companions<'_>,
     request: &ResizeRequest,
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
@@ -41,8 +74,9 @@ fn resize_qcow2<D: Disk>(
     request: &Request,
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
-    let plan = qcow2::plan_resize(disk, header, request, scratch)?;
-    let file_size_after = plan.run(&mut OnDisk(disk), scratch)?;
+    let mut around = Surroundings::default();
+    let plan = qcow2::plan_resize(disk, header, request, &mut around, scratch)?;
+    let file_size_after = plan.run(&mut OnDisk(disk), &mut around, scratch)?;
     Ok(ResizeOutcome {
         format: Format::Qcow2,
         action: plan.action,

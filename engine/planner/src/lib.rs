@@ -14,9 +14,11 @@
 mod error;
 pub mod qcow2;
 pub mod raw;
+mod surroundings;
 
 pub use error::{PlanError, ResizeError};
 pub use instar_formats::io::{IoError, ReadAt};
+pub use surroundings::{Backing, Surroundings};
 
 /// What a planner's scratch buffer must hold at least, in bytes.
 pub const SCRATCH_LEN: usize = 8 << 20;

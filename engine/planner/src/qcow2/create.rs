@@ -2,7 +2,7 @@
 //! three clusters, then grown to the size asked.
 
 use super::{plan, refcounts::Run};
-use crate::{Patch, PlanError, Target};
+use crate::{Patch, PlanError, Surroundings, Target};
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, put, put_be32, put_be64};
 use instar_formats::io::ReadAt;
@@ -68,7 +68,7 @@ pub fn run<T: Target>(
     }
     let mut image = Longer { image, len: minimal };
     let plan = plan(&mut image, &header, size, scratch)?;
-    plan.run(&mut image, scratch)
+    plan.run(&mut image, &mut Surroundings::default(), scratch)
 }
 
 /// Whether a disk of `size` bytes needs no more L1 than there can be.

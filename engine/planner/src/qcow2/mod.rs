@@ -36,7 +36,7 @@ mod scratch;
 pub mod shrink;
 mod table;
 
-use crate::{PlanError, Preallocation, Request, ResizeAction, ResizeError, Target};
+use crate::{PlanError, Preallocation, Request, ResizeAction, ResizeError, Surroundings, Target};
 use grow::GrowPlan;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::Header;
@@ -67,6 +67,7 @@ pub fn plan_resize<R: ReadAt>(
     image: &mut R,
     header: &Header,
     request: &Request,
+    _around: &mut Surroundings<'_>,
     scratch: &mut [u8],
 ) -> Result<ResizePlan, PlanError> {
     gate::before_request(header)?;
@@ -113,7 +114,12 @@ impl ResizePlan {
     ///
     /// # Errors
     /// [`PlanError::Io`] if the device failed: the image is good at its old or its new size.
-    pub fn run<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<u64, PlanError> {
+    pub fn run<T: Target>(
+        &self,
+        image: &mut T,
+        _around: &mut Surroundings<'_>,
+        scratch: &mut [u8],
+    ) -> Result<u64, PlanError> {
         let mut scratch = Scratch::split(scratch)?;
         if self.action == ResizeAction::Shrink || self.size_field_differs() {
             commit::size(image, &self.header, self.new_virtual_size)?;
