@@ -1,6 +1,6 @@
 //! Questions to tools about images, each asked once: images with the same bytes get the same answer.
 
-use crate::subject::{IMAGE, Qemu, Ran, Subject, run_tool};
+use crate::subject::{Family, IMAGE, Qemu, Ran, Subject, run_tool};
 use crate::{JudgeError, State};
 use oracle_case::Case;
 use serde_json::Value;
@@ -14,6 +14,7 @@ pub struct Desk<'a> {
     case: &'a Case,
     dir: &'a Path,
     readers: Vec<&'a Qemu>,
+    common: bool,
     answers: RefCell<HashMap<String, Rc<Answer>>>,
     scratch: RefCell<u32>,
 }
@@ -34,7 +35,24 @@ impl<'a> Desk<'a> {
         let able = |q: &&&Qemu| q.unable(&case.fixture.format).is_none();
         let mut readers: Vec<&Qemu> = readers.iter().filter(able).copied().collect();
         readers.sort_by_key(|q| q.version());
-        Self { case, dir, readers, answers: RefCell::default(), scratch: RefCell::new(0) }
+        Self { case, dir, readers, common: false, answers: RefCell::default(), scratch: RefCell::new(0) }
+    }
+
+    /// The same, for a pair whose images neither side may read for the other.
+    #[must_use]
+    pub fn with_common_reader(self) -> Self {
+        Self { common: true, ..self }
+    }
+
+    /// Who reads both images of a pair: the newest reader if it is to be a common one, or else the
+    /// pair's right side, a qemu-img.
+    #[must_use]
+    pub fn reader(&self, right: &'a dyn Subject) -> Option<&'a dyn Subject> {
+        if !self.common {
+            return Some(right);
+        }
+        let newest = self.newest()?;
+        Some(newest)
     }
 
     /// The newest qemu-img that can read the images of this case.
@@ -74,7 +92,7 @@ impl<'a> Desk<'a> {
         schema: Option<&dyn Subject>,
     ) -> Result<Rc<Answer>, JudgeError> {
         let mut options = Vec::new();
-        if let (None, Some(version)) = (who.version(), schema.and_then(Subject::version)) {
+        if let (Family::Instar, Some(version)) = (who.family(), schema.and_then(Subject::version)) {
             options.extend(["--qemu-version".into(), version.to_string()]);
         }
         self.ask(who, "info", &options, image)

@@ -1,5 +1,6 @@
 //! The divergences that are known, each with its reason and a case that shows it.
 
+use crate::subject::{Family, Subject};
 use crate::verdict::{Class, Direction, Kind};
 use crate::{JudgeError, Version};
 use oracle_case::{Case, Tweak, WriteKind};
@@ -98,6 +99,27 @@ impl Known {
     #[must_use]
     pub fn excuses(&self, class: &Class, case: &Case, version: Option<&Version>) -> bool {
         self.scopes.iter().any(|scope| scope.matches(class, case, version))
+    }
+
+    /// Whether this entry excuses a finding of that class between two subjects. Entries speak of an
+    /// instar on the left and a qemu-img on the right; with the sides changed over a finding is read
+    /// the other way round, and between any others nothing is excused.
+    #[must_use]
+    pub fn excuses_between(
+        &self,
+        class: &Class,
+        case: &Case,
+        left: &dyn Subject,
+        right: &dyn Subject,
+    ) -> bool {
+        match (left.family(), right.family()) {
+            (Family::Instar, Family::Qemu) => self.excuses(class, case, right.version()),
+            (Family::Qemu, Family::Instar) => {
+                let mirrored = Class { kind: class.kind.mirrored(), ..class.clone() };
+                self.excuses(&mirrored, case, left.version())
+            }
+            _ => false,
+        }
     }
 
     /// Whether any of these versions is one that this entry speaks of.

@@ -13,6 +13,17 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The name every image has in the directory it is worked on, so that messages which quote it are comparable.
 pub const IMAGE: &str = "disk.img";
 
+/// Which command line a subject speaks, and whose words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// instar: `qemu-img`'s words, and options of its own.
+    Instar,
+    /// `qemu-img`.
+    Qemu,
+    /// Something with `qemu-img`'s command line and words of its own.
+    Other,
+}
+
 /// Something that resizes images.
 pub trait Subject: Send + Sync {
     /// Its name in reports, which tells it from every other subject.
@@ -27,8 +38,16 @@ pub trait Subject: Send + Sync {
     /// Options of its own that follow a subcommand's name.
     fn options(&self) -> &[String];
 
+    /// Whose words it speaks.
+    fn family(&self) -> Family;
+
     /// Why it cannot be given an image with these options, if it cannot.
     fn unable(&self, format: &FormatOptions) -> Option<String>;
+
+    /// Whether it has no such subcommand.
+    fn lacks(&self, _verb: &str) -> bool {
+        false
+    }
 
     /// Runs a subcommand in `dir`.
     ///
@@ -67,7 +86,7 @@ impl Ran {
         match self.ending {
             Ending::Exit(code) => format!("exit {code} {line}"),
             Ending::Signal(signal) => format!("killed by signal {signal} {line}"),
-            Ending::TimedOut => format!("no end after {} s", DEADLINE.as_secs()),
+            Ending::TimedOut => "no end in the time allowed".into(),
         }
     }
 }
@@ -81,10 +100,23 @@ pub fn run_tool<A: Into<OsString>>(
     dir: &Path,
     args: impl IntoIterator<Item = A>,
 ) -> Result<Ran, JudgeError> {
+    run_tool_within(DEADLINE, tool, dir, args)
+}
+
+/// As [`run_tool`], but for how long it may take.
+///
+/// # Errors
+/// As [`run_tool`].
+pub fn run_tool_within<A: Into<OsString>>(
+    deadline: Duration,
+    tool: &Tool,
+    dir: &Path,
+    args: impl IntoIterator<Item = A>,
+) -> Result<Ran, JudgeError> {
     let mut command = tool.command(args);
     command.current_dir(dir).env("LC_ALL", "C");
     let failed = |reason: String| JudgeError::Spawn { program: tool.program.display().to_string(), reason };
-    let output = child::run(command, DEADLINE).map_err(|e| failed(e.to_string()))?;
+    let output = child::run(command, deadline).map_err(|e| failed(e.to_string()))?;
     if output.truncated && output.ending != Ending::TimedOut {
         // Half an answer would be taken for a different one.
         return Err(failed("it says more than can be kept, or its output does not end".into()));
@@ -160,6 +192,10 @@ impl Subject for Instar {
         &self.options
     }
 
+    fn family(&self) -> Family {
+        Family::Instar
+    }
+
     fn unable(&self, _: &FormatOptions) -> Option<String> {
         None
     }
@@ -204,6 +240,12 @@ impl Qemu {
         Ok(qemu)
     }
 
+    /// The same under another name.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// The `qemu-io` of the same version, where there is one.
     #[must_use]
     pub fn io(&self) -> Option<&Tool> {
@@ -226,6 +268,10 @@ impl Subject for Qemu {
 
     fn options(&self) -> &[String] {
         &[]
+    }
+
+    fn family(&self) -> Family {
+        Family::Qemu
     }
 
     fn unable(&self, format: &FormatOptions) -> Option<String> {

@@ -1,7 +1,7 @@
 //! What is put before an oracle.
 
 use crate::verdict::{Class, Direction, Finding, Kind};
-use crate::{Desk, Record, State};
+use crate::{Desk, Record, State, Subject};
 use oracle_case::{Case, Content, FormatOptions, expected_content, expected_steps};
 
 /// Which records an oracle wants to see.
@@ -70,6 +70,12 @@ impl<'a> Trial<'a> {
     #[must_use]
     pub fn last_states(&self) -> Option<(&'a State, &'a State)> {
         Some((self.left.last(), self.right?.last()))
+    }
+
+    /// Who reads both images of a pair.
+    #[must_use]
+    pub fn reader(&self) -> Option<&'a dyn Subject> {
+        self.desk.reader(self.right?.subject)
     }
 
     /// Names of the subjects, for a person.

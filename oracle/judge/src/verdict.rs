@@ -93,6 +93,20 @@ pub enum Kind {
     TimedOut,
 }
 
+impl Kind {
+    /// How the same differs with the sides changed over.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        match self {
+            Self::Less => Self::More,
+            Self::More => Self::Less,
+            Self::Extra => Self::Missing,
+            Self::Missing => Self::Extra,
+            same => same,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -24,7 +24,7 @@ impl Oracle for CheckParity {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        let (Some((left, right)), Some(qemu)) = (trial.last_states(), trial.right) else {
+        let (Some((left, right)), Some(reader)) = (trial.last_states(), trial.reader()) else {
             return Ok(Verdict::skip("nothing to compare with"));
         };
         if !trial.is_qcow2() {
@@ -36,9 +36,9 @@ impl Oracle for CheckParity {
         if identical(trial) {
             return Ok(Verdict::Agree);
         }
-        let ours = trial.desk.check(qemu.subject, left)?;
-        let theirs = trial.desk.check(qemu.subject, right)?;
-        let what = format!("{} check", qemu.subject.name());
+        let ours = trial.desk.check(reader, left)?;
+        let theirs = trial.desk.check(reader, right)?;
+        let what = format!("{} check", reader.name());
         let jsons =
             required(trial, NAME, &what, &ours).and_then(|l| Ok((l, required(trial, NAME, &what, &theirs)?)));
         Ok(match jsons {

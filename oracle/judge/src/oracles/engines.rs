@@ -1,6 +1,7 @@
 //! The engines say the same and leave the same bytes.
 
 use crate::oracles::Oracle;
+use crate::subject::Family;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, Step, Trial, Verdict, sparse};
 
@@ -26,6 +27,9 @@ impl Oracle for Engines {
         let Some(right) = trial.right else {
             return Ok(Verdict::skip("only one engine"));
         };
+        if [trial.left, right].iter().any(|record| record.subject.family() != Family::Instar) {
+            return Ok(Verdict::skip("not two engines of instar"));
+        }
         let mut findings = Vec::new();
         for (l, r) in trial.left.steps.iter().zip(&right.steps) {
             findings.extend(compare(trial, l, r)?);

@@ -1,7 +1,7 @@
 //! A new image is what qemu-img makes of the same options.
 
 use super::header;
-use super::support::required;
+use super::support::{lacking, required, same_words};
 use crate::oracles::Oracle;
 use crate::subject::{Subject, create_args};
 use crate::text::{differences, without_environment};
@@ -19,7 +19,7 @@ impl Oracle for FreshCreate {
     }
 
     fn about(&self) -> &'static str {
-        "instar create makes what qemu-img create makes: same info, check, header and length"
+        "both sides' create make the same of the same options: same info, header and length"
     }
 
     fn scope(&self) -> Scope {
@@ -30,15 +30,18 @@ impl Oracle for FreshCreate {
         let Some(right) = trial.right else {
             return Ok(Verdict::skip("nothing to compare with"));
         };
-        if trial.left.subject.version().is_some() {
-            return Ok(Verdict::skip("no instar among the two"));
+        if let Some(why) = lacking(trial, "create") {
+            return Ok(Verdict::skip(why));
         }
+        let Some(reader) = trial.reader() else {
+            return Ok(Verdict::skip("no qemu-img reads this"));
+        };
         let size = trial.expected_content().size();
         let (ours, theirs) = (create(trial, trial.left.subject, size)?, create(trial, right.subject, size)?);
         match (ours, theirs) {
-            (Err(l), Err(r)) if l == r => Ok(Verdict::Agree),
+            (Err(l), Err(r)) if l == r || !same_words(trial) => Ok(Verdict::Agree),
             (Ok(l), Ok(r)) if l.fingerprint == r.fingerprint => Ok(Verdict::Agree),
-            (Ok(l), Ok(r)) => Ok(Verdict::of(compare(trial, right.subject, &l, &r)?)),
+            (Ok(l), Ok(r)) => Ok(Verdict::of(compare(trial, reader, &l, &r)?)),
             (l, r) => {
                 let detail = format!("{:?} here, {:?} there", l.map(|_| ()), r.map(|_| ()));
                 Ok(Verdict::of(vec![trial.finding(NAME, "create", Kind::OneRefused, detail)]))

@@ -24,7 +24,7 @@ impl Oracle for InfoParity {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        let (Some((left, right)), Some(qemu)) = (trial.last_states(), trial.right) else {
+        let (Some((left, right)), Some(reader)) = (trial.last_states(), trial.reader()) else {
             return Ok(Verdict::skip("nothing to compare with"));
         };
         if let Some(why) = different_course(trial) {
@@ -33,9 +33,9 @@ impl Oracle for InfoParity {
         if identical(trial) {
             return Ok(Verdict::Agree);
         }
-        let ours = trial.desk.info(qemu.subject, left, None)?;
-        let theirs = trial.desk.info(qemu.subject, right, None)?;
-        let what = format!("{} info", qemu.subject.name());
+        let ours = trial.desk.info(reader, left, None)?;
+        let theirs = trial.desk.info(reader, right, None)?;
+        let what = format!("{} info", reader.name());
         let jsons =
             required(trial, NAME, &what, &ours).and_then(|l| Ok((l, required(trial, NAME, &what, &theirs)?)));
         Ok(match jsons {

@@ -8,11 +8,11 @@ mod fresh;
 mod header;
 mod host_size;
 mod info;
-mod instar_check;
-mod instar_info;
 mod map;
 mod metamorphic;
 mod outcome;
+mod own_check;
+mod own_info;
 mod parity;
 mod reader;
 mod refusal;
@@ -40,7 +40,7 @@ pub trait Oracle: Send + Sync {
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError>;
 }
 
-/// Every oracle, in the order of reports.
+/// Every oracle that judges an instar, alone or against a qemu-img, in the order of reports.
 #[must_use]
 pub fn all() -> &'static [&'static dyn Oracle] {
     &[
@@ -56,11 +56,29 @@ pub fn all() -> &'static [&'static dyn Oracle] {
         &info::InfoParity,
         &check::CheckParity,
         &map::MapParity,
-        &instar_info::InstarInfo,
-        &instar_check::InstarCheck,
+        &own_info::OwnInfo("instar-info"),
+        &own_check::OwnCheck("instar-check"),
         &host_size::HostSize,
         &writable::Writable,
         &metamorphic::Metamorphic,
+        &fresh::FreshCreate,
+    ]
+}
+
+/// The oracles that compare any two subjects, in the order of reports: neither is held to a model.
+#[must_use]
+pub fn between() -> &'static [&'static dyn Oracle] {
+    &[
+        &refusal::Refusal,
+        &engines::Engines,
+        &parity::ContentParity,
+        &header::HeaderParity,
+        &info::InfoParity,
+        &check::CheckParity,
+        &map::MapParity,
+        &own_info::OwnInfo("own-info"),
+        &own_check::OwnCheck("own-check"),
+        &host_size::HostSize,
         &fresh::FreshCreate,
     ]
 }

@@ -1,5 +1,6 @@
 //! Both sides accept, or both refuse in the same words with the same exit code.
 
+use super::support::same_words;
 use crate::oracles::Oracle;
 use crate::text::normalised;
 use crate::verdict::{Finding, Kind};
@@ -39,8 +40,15 @@ fn compare(trial: &Trial, left: &Step, right: &Step) -> Vec<Finding> {
     if l.ending == Ending::TimedOut || r.ending == Ending::TimedOut {
         return vec![trial.finding(NAME, "resize", Kind::TimedOut, both)];
     }
+    let crashed = |ending| matches!(ending, Ending::Signal(_));
+    if crashed(l.ending) || crashed(r.ending) {
+        return vec![trial.finding(NAME, "resize", Kind::Failed, both)];
+    }
     if l.success() != r.success() {
         return vec![trial.finding(NAME, "resize", Kind::OneRefused, both)];
+    }
+    if !same_words(trial) {
+        return Vec::new();
     }
     let mut findings = Vec::new();
     if l.ending != r.ending {

@@ -1,7 +1,7 @@
 //! What several oracles need.
 
 use crate::desk::Answer;
-use crate::subject::{DEADLINE, IMAGE, Qemu, Subject};
+use crate::subject::{DEADLINE, Family, IMAGE, Qemu, Subject};
 use crate::text::differences;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, State, Trial};
@@ -42,6 +42,19 @@ pub fn different_course(trial: &Trial) -> Option<&'static str> {
     let right = trial.right?;
     let same = trial.left.steps.iter().zip(&right.steps).all(|(l, r)| l.ran.success() == r.ran.success());
     (!same).then_some("one side refused what the other did")
+}
+
+/// Why a subcommand of both sides cannot be compared, if one has none.
+pub fn lacking(trial: &Trial, verb: &str) -> Option<String> {
+    let sides = [Some(trial.left), trial.right];
+    let mut subjects = sides.into_iter().flatten().map(|record| record.subject);
+    subjects.find(|who| who.lacks(verb)).map(|who| format!("{} has no {verb}", who.name()))
+}
+
+/// Whether both sides speak qemu-img's words: of another program only whether it refuses is compared.
+pub fn same_words(trial: &Trial) -> bool {
+    let sides = [Some(trial.left), trial.right];
+    sides.into_iter().flatten().all(|record| record.subject.family() != Family::Other)
 }
 
 /// Whether both images of a pair have the same bytes, so that no reader can tell them apart.
