@@ -5,12 +5,10 @@
 //! changes ([`commit`]).
 //!
 //! **Grow** ([`grow`]), between barriers:
-//! 1. new refcount blocks, the new L1 table, a new refcount table, and a refcount of one for each of
-//!    their clusters: until something names them they are leaks;
-//! 2. entries of the old refcount table, if it stays: they name blocks that are complete, and that
-//!    are counted by blocks named before them, behind a barrier each;
-//! 3. the header sector;
-//! 4. the refcounts of the old tables go down: until then they are leaks.
+//! 1. the new L1 table in clusters that are free, and the counts of these clusters ([`reserve`]): until
+//!    the header names the table, they are leaks;
+//! 2. the header sector;
+//! 3. the refcounts of the old table go down: until then it is a leak.
 //!
 //! **Shrink** ([`shrink`]):
 //! 1. the header sector: the disk has its new size, and what lies beyond is out of reach;
@@ -32,6 +30,7 @@ mod gate;
 pub mod grow;
 mod leftover;
 mod refcounts;
+mod reserve;
 mod scratch;
 pub mod shrink;
 mod table;

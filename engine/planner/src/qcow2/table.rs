@@ -1,5 +1,6 @@
 //! Tables of 8-byte entries (L1, refcount table), read through a window.
 
+use crate::{Patch, PlanError, Target};
 use instar_formats::bytes::{be64, index};
 use instar_formats::io::{IoError, ReadAt};
 
@@ -77,4 +78,19 @@ impl<'s> TableWindow<'s> {
         self.held = held;
         Ok(())
     }
+}
+
+/// Copies a table to its new, larger place, and zeroes the rest of that.
+pub fn copy_table<T: Target>(image: &mut T, old: Table, new: Table, buf: &mut [u8]) -> Result<(), PlanError> {
+    let (mut done, all) = (0, old.entries.saturating_mul(8));
+    while done < all {
+        let part = index(all.saturating_sub(done)).min(buf.len());
+        let part = buf.get_mut(..part).unwrap_or_default();
+        image.read_at(old.offset.saturating_add(done), part)?;
+        image.apply(Patch::Write { offset: new.offset.saturating_add(done), data: part })?;
+        done = done.saturating_add(part.len() as u64);
+    }
+    let len = new.entries.saturating_mul(8).saturating_sub(all);
+    image.apply(Patch::ZeroFill { offset: new.at(old.entries), len, unmap: false })?;
+    Ok(())
 }
