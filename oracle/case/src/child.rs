@@ -3,6 +3,7 @@
 //! Every tool that the oracle asks goes through here, so that one which hangs or floods its pipes ends as a value, never
 //! as a hanging harness.
 
+use crate::effort;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -111,6 +112,7 @@ pub fn run(mut command: Command, deadline: Duration) -> io::Result<Output> {
     let limit = Instant::now() + DRAIN;
     let (stdout, stdout_over) = stdout.finish(limit);
     let (stderr, stderr_over) = stderr.finish(limit);
+    effort::note(start.elapsed());
     Ok(Output { ending, stdout, stderr, truncated: stdout_over || stderr_over, elapsed })
 }
 

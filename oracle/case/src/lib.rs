@@ -9,6 +9,7 @@
 mod build;
 pub mod child;
 mod content;
+pub mod effort;
 mod expect;
 pub mod features;
 mod generate;
