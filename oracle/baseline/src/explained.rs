@@ -11,11 +11,20 @@ pub struct Explained {
     pub id: &'static str,
     /// Where it shows.
     paths: &'static [&'static str],
+    /// The cases in which it may show.
+    cases: fn(&Case) -> bool,
     /// What must hold beyond that.
-    when: fn(&Case, &Difference) -> bool,
+    when: fn(&Difference) -> bool,
 }
 
-/// All of them.
+impl Explained {
+    /// Whether it may show in this case.
+    #[must_use]
+    pub fn concerns(&self, case: &Case) -> bool {
+        (self.cases)(case)
+    }
+}
+
 const ALL: &[Explained] = &[
     // qemu-img allocates the L2 tables that a shrink is about to drop, and leaves the last one behind.
     Explained {
@@ -27,13 +36,15 @@ const ALL: &[Explained] = &[
             "check.json.image-end-offset",
             "instar-check.json.image-end-offset",
         ],
-        when: |case, difference| shrinks(case) && is_smaller(difference),
+        cases: shrinks,
+        when: is_smaller,
     },
     // Those tables may need more refcount blocks than the refcount table has room for: qemu-img moves it.
     Explained {
         id: "shrink-moves-no-refcount-table",
         paths: &["header.refcount_table_offset", "header.refcount_table_clusters"],
-        when: |case, difference| shrinks(case) && is_smaller(difference),
+        cases: shrinks,
+        when: is_smaller,
     },
 ];
 
@@ -46,10 +57,17 @@ fn is_smaller(difference: &Difference) -> bool {
     matches!((number(&difference.left), number(&difference.right)), (Some(ours), Some(theirs)) if ours < theirs)
 }
 
+/// All of them.
+#[must_use]
+pub fn explained() -> &'static [Explained] {
+    ALL
+}
+
 /// The one that explains `difference`, instar's value being the left one, if there is one.
 #[must_use]
 pub fn explain(case: &Case, difference: &Difference) -> Option<&'static Explained> {
-    ALL.iter().find(|e| e.paths.contains(&difference.path.as_str()) && (e.when)(case, difference))
+    ALL.iter()
+        .find(|e| e.paths.contains(&difference.path.as_str()) && e.concerns(case) && (e.when)(difference))
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ const NO_SHRINKING: &str = "qcow2 doesn't support shrinking images yet";
 /// Messages that later versions worded otherwise, and how.
 const REWORDED: &[(&str, &str)] =
     &[("Can't resize an image which has snapshots", "Can't resize a v2 image which has snapshots")];
+/// A warning, and the hint after it: versions before 5.1 said the hint last, later ones say it first.
+const WARNED: (&str, &str) = ("warning: Shrinking an image will delete", "Use the --shrink option");
 /// Warnings of versions that rounded raw files to sectors.
 const OBSOLETE: &str = "warning: Image should have been resized to";
 
@@ -44,7 +46,28 @@ pub struct Answered {
     /// What it says, known divergences left out.
     pub verdict: Verdict,
     /// The known divergences that were met.
-    pub known: BTreeSet<&'static str>,
+    pub excused: Vec<Excused>,
+}
+
+/// A finding that a known divergence excuses.
+#[derive(Debug, Clone)]
+pub struct Excused {
+    /// The known divergence.
+    pub id: &'static str,
+    /// What was found.
+    pub finding: Finding,
+}
+
+impl Answered {
+    fn skip(oracle: &'static str, why: impl Into<String>) -> Self {
+        Self { oracle, verdict: Verdict::skip(why), excused: Vec::new() }
+    }
+
+    /// The known divergences that were met, each once.
+    #[must_use]
+    pub fn known(&self) -> BTreeSet<&'static str> {
+        self.excused.iter().map(|excused| excused.id).collect()
+    }
 }
 
 /// Why a case cannot be put to an instar, if it cannot.
@@ -66,14 +89,7 @@ pub fn judge(
     ours: &Outcome,
     reader: &Version,
 ) -> Vec<Answered> {
-    let skip_all = |why: &str| {
-        let skip = |(oracle, _): &(&'static str, &str)| Answered {
-            oracle,
-            verdict: Verdict::skip(why),
-            known: BTreeSet::new(),
-        };
-        ANSWERS.iter().map(skip).collect()
-    };
+    let skip_all = |why: &str| ANSWERS.iter().map(|(oracle, _)| Answered::skip(oracle, why)).collect();
     if recorded["create"]["rc"] != 0 {
         return skip_all("that version makes no such image");
     }
@@ -86,30 +102,35 @@ pub fn judge(
     if let Some(what) = unsupported(ours) {
         return skip_all(&what);
     }
-    let theirs = expected(recorded, label, reader);
-    let ours = seen(ours, label);
+    let (ours, theirs) = compared(label, recorded, ours, reader);
     let refused =
         |outcome: &Outcome| outcome["resizes"].as_array().is_some_and(|all| all.iter().all(|r| r["rc"] != 0));
     let makers = case.has("snapshot") && refused(recorded);
-    let one = |(oracle, part): &(&'static str, &str)| judge_part(case, oracle, part, &theirs, &ours);
-    // The length of a snapshot table is its maker's affair, and nothing else touched the file.
-    let parts = ANSWERS.iter().map(one);
-    parts
-        .map(|answered| match answered.oracle {
-            "baseline-resize" => answered,
-            oracle if part_is_hosts(case, oracle) => Answered {
-                oracle,
-                verdict: Verdict::skip("preallocated clusters: the map shows the host's holes"),
-                known: BTreeSet::new(),
-            },
-            oracle if makers => Answered {
-                oracle,
-                verdict: Verdict::skip("refused: the image is as its maker left it"),
-                known: BTreeSet::new(),
-            },
-            _ => answered,
-        })
-        .collect()
+    let one = |(oracle, part): &(&'static str, &str)| match *oracle {
+        "baseline-resize" => judge_part(case, oracle, part, &ours, &theirs),
+        oracle if part_is_hosts(case, oracle) => {
+            Answered::skip(oracle, "preallocated clusters: the map shows the host's holes")
+        }
+        // The length of a snapshot table is its maker's affair, and nothing else touched the file.
+        oracle if makers => Answered::skip(oracle, "refused: the image is as its maker left it"),
+        oracle => judge_part(case, oracle, part, &ours, &theirs),
+    };
+    ANSWERS.iter().map(one).collect()
+}
+
+/// What [`judge`] compares, instar's side first: the parts that both have, without what is not to be compared.
+#[must_use]
+pub fn compared(
+    label: &Label,
+    recorded: &Outcome,
+    ours: &Outcome,
+    reader: &Version,
+) -> (Map<String, Value>, Map<String, Value>) {
+    let mut theirs = expected(recorded, label, reader);
+    let mut ours = seen(ours, label);
+    ours.retain(|part, _| theirs.contains_key(part));
+    theirs.retain(|part, _| ours.contains_key(part));
+    (ours, theirs)
 }
 
 /// Why a version's answer cannot be an instar's, if it cannot: it knew another command line than today's.
@@ -147,10 +168,10 @@ fn judge_part(
     case: &Case,
     oracle: &'static str,
     part: &str,
-    theirs: &Map<String, Value>,
     ours: &Map<String, Value>,
+    theirs: &Map<String, Value>,
 ) -> Answered {
-    let (mut known, mut findings, mut any) = (BTreeSet::new(), Vec::new(), false);
+    let (mut excused, mut findings, mut any) = (Vec::new(), Vec::new(), false);
     for key in [part.to_string(), format!("instar-{part}")] {
         let (Some(theirs), Some(ours)) = (theirs.get(&key), ours.get(&key)) else {
             continue;
@@ -159,7 +180,7 @@ fn judge_part(
         for difference in differences(&json!({&*key: ours}), &json!({&*key: theirs})) {
             match explain(case, &difference) {
                 Some(explained) => {
-                    known.insert(explained.id);
+                    excused.push(Excused { id: explained.id, finding: finding(case, oracle, &difference) });
                 }
                 None if MADE.contains(&difference.path.as_str()) => {}
                 None => findings.push(finding(case, oracle, &difference)),
@@ -167,7 +188,7 @@ fn judge_part(
         }
     }
     let verdict = if any { Verdict::of(findings) } else { Verdict::skip("not recorded") };
-    Answered { oracle, verdict, known }
+    Answered { oracle, verdict, excused }
 }
 
 fn finding(case: &Case, oracle: &'static str, difference: &Difference) -> Finding {
@@ -204,7 +225,22 @@ fn expected(recorded: &Outcome, label: &Label, reader: &Version) -> Map<String, 
         parts.insert("instar-check".into(), check);
     }
     settle(&mut parts);
+    for resize in parts.get_mut("resizes").and_then(Value::as_array_mut).into_iter().flatten() {
+        resize["err"] = in_todays_order(resize["err"].as_str().unwrap_or_default()).into();
+    }
     parts
+}
+
+/// A message with the hint before the warning.
+fn in_todays_order(message: &str) -> String {
+    let mut lines: Vec<&str> = message.lines().collect();
+    if let [warning, hint] = lines.as_slice()
+        && warning.starts_with(WARNED.0)
+        && hint.starts_with(WARNED.1)
+    {
+        lines.reverse();
+    }
+    lines.join("\n")
 }
 
 /// Our outcome with the `info` of that version.

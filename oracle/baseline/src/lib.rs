@@ -24,10 +24,10 @@ mod store;
 
 pub use case::{Case, Resize};
 pub use error::BaselineError;
-pub use explained::{Explained, explain};
+pub use explained::{Explained, explain, explained};
 pub use history::{Change, changes};
 pub use import::import;
-pub use judge::{ANSWERS, Answered, judge, supported};
+pub use judge::{ANSWERS, Answered, Excused, compared, judge, supported};
 pub use lab::{Lab, Resizer};
 pub use label::Label;
 pub use matrix::{matrix, reproducible};

@@ -89,7 +89,7 @@ fn resizes(record: &Record) -> Value {
 
 impl Evidence {
     /// Lays two named documents side by side.
-    fn of(left: (String, Map<String, Value>), right: (String, Map<String, Value>)) -> Self {
+    pub fn of(left: (String, Map<String, Value>), right: (String, Map<String, Value>)) -> Self {
         let mut lines = Vec::new();
         let (l, r) = (Value::Object(left.1), Value::Object(right.1));
         walk(&mut lines, &Place::default(), Some(&l), Some(&r));

@@ -4,9 +4,11 @@ use crate::campaign::{Job, Judged};
 use crate::equipment::Equipment;
 use crate::evidence::Evidence;
 use crate::tally::Adder;
-use oracle_judge::{Subject, Verdict};
+use oracle_baseline::Label;
+use oracle_judge::{Class, Finding, Qemu, Subject, Verdict};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// How many drill-downs keep their documents for each class and known divergence: a campaign may have
@@ -19,11 +21,42 @@ const MAX_DETAIL: usize = 1000;
 #[derive(Debug, Default, Serialize)]
 pub struct Grid {
     /// What the cells of a row are about: what instar was held to.
-    pub columns: Vec<String>,
+    pub columns: Vec<Column>,
     /// One for each case, in order.
     pub rows: Vec<Row>,
     #[serde(skip)]
     kept: BTreeMap<String, usize>,
+}
+
+/// What the cells of a column are about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Where the answers come from.
+    pub origin: Origin,
+    /// The version of qemu-img; empty for what is said of instar alone.
+    pub version: String,
+}
+
+/// Where the answers of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// From instar alone.
+    Alone,
+    /// From a qemu-img that is here.
+    Live,
+    /// From a baseline.
+    Baseline,
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.origin {
+            Origin::Alone => f.write_str("alone"),
+            Origin::Live => write!(f, "qemu-img {}", self.version),
+            Origin::Baseline => write!(f, "qemu-img {} (baseline)", self.version),
+        }
+    }
 }
 
 /// A case.
@@ -98,6 +131,18 @@ impl Status {
 }
 
 impl Found {
+    /// What `finding` says of `left`.
+    pub fn new(left: &str, finding: &Finding, known: Vec<String>, evidence: Option<Arc<Evidence>>) -> Self {
+        Self {
+            class: finding.class.to_string(),
+            field: finding.class.field.clone(),
+            left: left.into(),
+            detail: finding.detail.chars().take(MAX_DETAIL).collect(),
+            known,
+            evidence,
+        }
+    }
+
     /// Whether it is a known divergence.
     pub fn is_known(&self) -> bool {
         !self.known.is_empty()
@@ -105,6 +150,11 @@ impl Found {
 }
 
 impl Cell {
+    /// Whether anything was asked at all.
+    pub fn is_empty(&self) -> bool {
+        self.agree + self.skip + self.found.len() == 0
+    }
+
     /// What it comes to.
     pub fn status(&self) -> Status {
         if self.found.iter().any(|found| !found.is_known()) {
@@ -129,9 +179,31 @@ impl Row {
 impl Grid {
     /// One without rows. Its first column is for what oracles say of instar alone.
     pub fn new(equipment: &Equipment) -> Self {
-        let mut columns = vec!["alone".to_string()];
-        columns.extend(equipment.qemus.iter().map(|qemu| qemu.name().to_string()));
-        Self { columns, ..Self::default() }
+        let version = |qemu: &Qemu| qemu.version().map_or_else(|| qemu.name().into(), ToString::to_string);
+        let live = equipment.qemus.iter().map(|qemu| Column { origin: Origin::Live, version: version(qemu) });
+        let alone = Column { origin: Origin::Alone, version: String::new() };
+        Self { columns: std::iter::once(alone).chain(live).collect(), ..Self::default() }
+    }
+
+    /// Adds a column for each of these versions of baselines.
+    pub fn widen(&mut self, labels: &BTreeSet<Label>) {
+        let column = |label: &Label| Column { origin: Origin::Baseline, version: label.to_string() };
+        self.columns.extend(labels.iter().map(column));
+        self.rows.iter_mut().for_each(|row| row.cells.resize(self.columns.len(), Cell::default()));
+    }
+
+    /// The column of a version and an origin.
+    pub fn column(&self, origin: Origin, label: &Label) -> Option<usize> {
+        let wanted = Column { origin, version: label.to_string() };
+        self.columns.iter().position(|column| *column == wanted)
+    }
+
+    /// Counts a finding, and says whether it is one of the first of its class and known divergences, which keep their
+    /// documents.
+    pub fn worth_evidence(&mut self, class: &Class, known: &[String]) -> bool {
+        let kept = self.kept.entry(format!("{class} {known:?}")).or_default();
+        *kept += 1;
+        *kept <= EVIDENCE_EACH
     }
 
     /// Adds what came of one case.
@@ -156,19 +228,10 @@ impl Grid {
         self.rows.push(row);
     }
 
-    fn found(&mut self, adder: &Adder, job: &Job, judged: &Judged, finding: &oracle_judge::Finding) -> Found {
+    fn found(&mut self, adder: &Adder, job: &Job, judged: &Judged, finding: &Finding) -> Found {
         let known: Vec<String> =
             adder.excuses(job, judged, finding).iter().map(|known| known.id.clone()).collect();
-        let class = finding.class.to_string();
-        let kept = self.kept.entry(format!("{class} {known:?}")).or_default();
-        *kept += 1;
-        Found {
-            evidence: judged.evidence.clone().filter(|_| *kept <= EVIDENCE_EACH),
-            field: finding.class.field.clone(),
-            left: judged.left.clone(),
-            detail: finding.detail.chars().take(MAX_DETAIL).collect(),
-            class,
-            known,
-        }
+        let worth = self.worth_evidence(&finding.class, &known);
+        Found::new(&judged.left, finding, known, judged.evidence.clone().filter(|_| worth))
     }
 }

@@ -1,5 +1,6 @@
 //! Keeping what shows a finding: the case, shrunk, and the images of one run of it.
 
+use crate::args::{Common, Source};
 use crate::campaign::{Job, run_case};
 use crate::cause::Cause;
 use crate::minimize::Showing;
@@ -29,40 +30,68 @@ pub struct Kept {
     pub case: PathBuf,
     /// What the case does, in one line.
     pub describe: String,
+    /// What `oracle replay` must be told besides the file.
+    pub options: String,
 }
 
 /// Keeps one shrunk case with its images for every finding, in their order.
 ///
 /// # Errors
 /// The directory cannot be written.
-pub fn keep(outcome: &Outcome, into: &Path, scratch: &Path) -> Result<Vec<Kept>> {
+pub fn keep(outcome: &Outcome, args: &Common, scratch: &Path) -> Result<Vec<Kept>> {
     let end = Instant::now() + KEEP_TIME;
     let causes = outcome.tally.causes.iter().take(MAX_FINDINGS);
-    causes.map(|cause| keep_cause(outcome, cause, into, scratch, end)).collect()
+    causes.map(|cause| keep_cause(outcome, cause, args, scratch, end)).collect()
 }
 
-fn keep_cause(outcome: &Outcome, cause: &Cause, into: &Path, scratch: &Path, end: Instant) -> Result<Kept> {
+fn keep_cause(outcome: &Outcome, cause: &Cause, args: &Common, scratch: &Path, end: Instant) -> Result<Kept> {
     let group = cause.first(&outcome.tally.groups).context("a finding without a class")?;
-    let place = into.join(slug(&group.class));
+    let place = args.keep.join(slug(&group.class));
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
-    let case = &simplest(outcome, group).context("a group without a case")?.case;
+    let classes = cause.groups.iter().filter_map(|i| outcome.tally.groups.get(*i));
+    put(&place.join(CLASSES), &classes.map(|group| format!("{}\n", group.class)).collect::<String>())?;
+    let file = place.join("case.json");
+    let Some(Job { case, .. }) = simplest(outcome, group) else {
+        return keep_recorded(outcome, group, args, file);
+    };
     let work = scratch.join("shrink");
     let limits = Limits { runs: SHRINK_RUNS, until: end.min(Instant::now() + SHRINK_TIME) };
     let showing = Showing { equipment: &outcome.equipment, known: &outcome.known, work: &work };
     let small = showing.smallest(case, &group.class, &limits);
-    let file = place.join("case.json");
     put(&file, &(serde_json::to_string_pretty(&small)? + "\n"))?;
-    let classes = cause.groups.iter().filter_map(|i| outcome.tally.groups.get(*i));
-    put(&place.join(CLASSES), &classes.map(|group| format!("{}\n", group.class)).collect::<String>())?;
+    let kept = Kept { case: file, describe: small.describe(), options: String::new() };
     if Instant::now() > end {
-        return Ok(Kept { case: file, describe: small.describe() });
+        return Ok(kept);
     }
     in_directory(&work, || {
         // A case that fails to run again has no images to keep.
         let _ = run_case(&outcome.equipment, &small, &work);
         keep_images(&work, &place, "")
     })?;
-    Ok(Kept { case: file, describe: small.describe() })
+    Ok(kept)
+}
+
+/// Keeps the shortest of a group's cases of baselines, which are small as they are.
+fn keep_recorded(outcome: &Outcome, group: &Group, args: &Common, file: PathBuf) -> Result<Kept> {
+    let texts = group.jobs.iter().filter_map(|row| {
+        let case = outcome.recorded.cases.get(row.checked_sub(outcome.jobs.len())?)?;
+        Some((serde_json::to_string_pretty(case).ok()?, case))
+    });
+    let (text, case) = texts.min_by_key(|(text, _)| text.len()).context("a group without a case")?;
+    put(&file, &(text + "\n"))?;
+    Ok(Kept { case: file, describe: case.name(), options: asked(args) })
+}
+
+/// The options that say which versions were asked, and where.
+fn asked(args: &Common) -> String {
+    let mut words: Vec<String> = args.qemu.iter().map(|word| format!(" --qemu {word}")).collect();
+    words.push(match args.from {
+        Source::Auto => String::new(),
+        Source::Live => " --from live".into(),
+        Source::Baseline => " --from baseline".into(),
+    });
+    words.push(if args.matrix { " --matrix".into() } else { String::new() });
+    words.concat()
 }
 
 /// The case with least to it that has a finding of this group: the nearest to what shrinking can reach.

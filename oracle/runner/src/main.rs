@@ -20,6 +20,7 @@ mod grid;
 mod json;
 mod keep;
 mod minimize;
+mod pace;
 mod report;
 mod reports;
 mod run;

@@ -1,6 +1,5 @@
 //! The report for people.
 
-use crate::baseline::recorded;
 use crate::cause::Cause;
 use crate::equipment::Equipment;
 use crate::keep::Kept;
@@ -19,7 +18,6 @@ pub fn equipment(equipment: &Equipment, plan: &str) {
 pub fn outcome(outcome: &Outcome, kept: &[Kept]) {
     let tally = &outcome.tally;
     table(&tally.oracles);
-    recorded::print(&outcome.recorded);
     for (id, count) in &tally.known {
         let reason = outcome.known.iter().find(|k| k.id == *id).map_or("", |k| &k.reason);
         println!("known: {id}: {count} trials: {reason}");
@@ -36,21 +34,33 @@ pub fn outcome(outcome: &Outcome, kept: &[Kept]) {
     for (i, cause) in tally.causes.iter().enumerate() {
         print_cause(tally, cause, kept.get(i));
     }
-    let seconds = outcome.elapsed.as_secs_f64();
-    let rate = tally.cases as f64 / seconds.max(0.001);
-    println!("\n{} cases in {seconds:.1} s ({rate:.1} cases/s): {}", tally.cases, verdict(tally));
+    println!();
+    for (what, pace) in outcome.paces() {
+        println!("{what}: {pace}");
+    }
+    println!("{}", verdict(tally));
 }
 
 /// What came of it in a few words.
 pub fn verdict(tally: &Tally) -> String {
     let findings = match tally.causes.len() {
-        0 => return "no unexplained divergence".to_string(),
+        0 => return trouble(tally).unwrap_or_else(|| "no unexplained divergence".into()),
         1 => "1 finding".to_string(),
         n => format!("{n} findings"),
     };
     match tally.groups.len() {
         1 => format!("{findings}, 1 kind of divergence"),
         n => format!("{findings}, {n} kinds of divergence"),
+    }
+}
+
+/// What is wrong with a campaign without findings, if something is.
+fn trouble(tally: &Tally) -> Option<String> {
+    match (tally.stale.len(), tally.failures.len(), tally.cases) {
+        (0, 0, 0) => Some("nothing was compared".into()),
+        (0, 0, _) => None,
+        (0, failed, _) => Some(format!("{failed} cases could not be run")),
+        (stale, ..) => Some(format!("{stale} known divergences are stale")),
     }
 }
 
@@ -87,5 +97,5 @@ fn print_cause(tally: &Tally, cause: &Cause, kept: Option<&Kept>) {
 /// The command that runs a kept case again.
 pub fn replay(kept: &Kept) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "oracle".into());
-    format!("{program} replay {}", kept.case.display())
+    format!("{program} replay {}{}", kept.case.display(), kept.options)
 }

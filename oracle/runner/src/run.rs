@@ -5,6 +5,7 @@ use crate::baseline::recorded::{self, Recorded};
 use crate::campaign::Job;
 use crate::equipment::Equipment;
 use crate::grid::Grid;
+use crate::pace::Pace;
 use crate::session::{self, Plan};
 use crate::tally::Tally;
 use crate::{COULD_NOT_RUN, DIVERGED, json, keep, report, reports};
@@ -13,7 +14,6 @@ use oracle_case::Case;
 use oracle_judge::{Known, known};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Free bytes that a directory in memory must have to be used.
 const MEMORY_WANTED: u64 = 2 << 30;
@@ -32,8 +32,22 @@ pub struct Outcome {
     pub recorded: Recorded,
     /// The list of known divergences.
     pub known: Vec<Known>,
-    /// How long the cases took.
-    pub elapsed: Duration,
+    /// How fast the live cases went.
+    pub live: Pace,
+}
+
+impl Outcome {
+    /// How fast the live cases and those of baselines went, each named, as far as there were any.
+    pub fn paces(&self) -> Vec<(&'static str, &Pace)> {
+        let live = Some(("live", &self.live)).filter(|(_, pace)| pace.cases > 0);
+        let recorded = self.recorded.pace.as_ref().map(|pace| ("baselines", pace));
+        live.into_iter().chain(recorded).collect()
+    }
+
+    /// Wall-clock seconds of all cases.
+    pub fn seconds(&self) -> f64 {
+        self.paces().iter().map(|(_, pace)| pace.seconds).sum()
+    }
 }
 
 /// Runs seeded cases, or those of `--case`, and the case of every known divergence.
@@ -50,15 +64,28 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
             jobs.push(job_of_file(path)?);
         }
     }
-    run(&args.common, known, jobs, Some(&args.format))
+    run(&args.common, known, jobs, &Stored::Formats(&args.format))
 }
 
-/// Runs one case from a file.
+/// Which of the baselines' cases are compared.
+enum Stored<'a> {
+    None,
+    /// Those of these formats, or all.
+    Formats(&'a [FormatName]),
+    One(oracle_baseline::Case),
+}
+
+/// Runs one case from a file; it may be one of the baselines' too.
 ///
 /// # Errors
 /// The run could not be made.
 pub fn replay(args: &ReplayArgs) -> Result<ExitCode> {
-    run(&args.common, known()?, vec![job_of_file(&args.case)?], None)
+    let path = &args.case;
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    match serde_json::from_str(&text) {
+        Ok(case) => run(&args.common, known()?, Vec::new(), &Stored::One(case)),
+        Err(_) => run(&args.common, known()?, vec![job_of_file(path)?], &Stored::None),
+    }
 }
 
 /// The case that shows a known divergence.
@@ -83,7 +110,7 @@ fn job_of_file(path: &Path) -> Result<Job> {
     Ok(Job { label: path.display().to_string(), shows: None, case })
 }
 
-fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, formats: Option<&[FormatName]>) -> Result<ExitCode> {
+fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, stored: &Stored) -> Result<ExitCode> {
     let dir = workplace().context("temporary directory")?;
     let baselines = recorded::Plan::of(args)?;
     let equipment = equipment(args, &baselines, dir.path())?;
@@ -96,17 +123,26 @@ fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, formats: Option<&[Forma
         expected: Some(jobs.len()),
         jobs: Box::new(jobs.into_iter()),
         until: None,
-        complete: formats.is_some() && !baselines.live.is_empty(),
+        complete: matches!(stored, Stored::Formats(_)) && !baselines.live.is_empty(),
         explain: !args.report.is_empty(),
         threads: args.jobs,
     };
     let mut outcome = session::run(plan, equipment, known, dir.path())?;
-    if let Some(formats) = formats {
-        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
-        outcome.recorded = recorded::compare(&baselines, args, &names, &outcome.equipment)?;
-        outcome.tally.cases += outcome.recorded.cases;
-        outcome.tally.oracles.extend(outcome.recorded.oracles.iter().cloned());
-    }
+    let (formats, only) = match stored {
+        Stored::None => return conclude(args, &outcome, dir.path()),
+        Stored::Formats(formats) => (*formats, None),
+        Stored::One(case) => (&[][..], Some(case)),
+    };
+    let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+    let request = recorded::Request {
+        plan: &baselines,
+        formats: &names,
+        only,
+        jobs: args.jobs,
+        explain: !args.report.is_empty(),
+    };
+    let Outcome { equipment, tally, grid, .. } = &mut outcome;
+    outcome.recorded = recorded::compare(&request, equipment, tally, grid)?;
     conclude(args, &outcome, dir.path())
 }
 
@@ -126,7 +162,7 @@ pub fn equipment(args: &Common, baselines: &recorded::Plan, dir: &Path) -> Resul
 /// # Errors
 /// A file cannot be written.
 pub fn conclude(args: &Common, outcome: &Outcome, scratch: &Path) -> Result<ExitCode> {
-    let kept = keep::keep(outcome, &args.keep, scratch)?;
+    let kept = keep::keep(outcome, args, scratch)?;
     reports::write(outcome, &kept, &args.report)?;
     match args.output {
         OutputForm::Human => report::outcome(outcome, &kept),
@@ -150,8 +186,8 @@ pub fn workplace() -> std::io::Result<tempfile::TempDir> {
 }
 
 fn exit_code(outcome: &Outcome) -> ExitCode {
-    let (tally, recorded) = (&outcome.tally, &outcome.recorded);
-    if !tally.groups.is_empty() || !tally.stale.is_empty() || !recorded.divergences.is_empty() {
+    let tally = &outcome.tally;
+    if !tally.groups.is_empty() || !tally.stale.is_empty() {
         ExitCode::from(DIVERGED)
     } else if !tally.failures.is_empty() || tally.cases == 0 {
         ExitCode::from(COULD_NOT_RUN)

@@ -4,6 +4,7 @@ use crate::baseline::recorded::Recorded;
 use crate::campaign::{Job, Judged, look_at_case};
 use crate::equipment::Equipment;
 use crate::grid::Grid;
+use crate::pace::Stopwatch;
 use crate::run::{Outcome, in_directory};
 use crate::tally::Adder;
 use anyhow::{Context, Result, bail};
@@ -44,7 +45,7 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
     let interrupted = until_interrupted()?;
     let bar = progress(plan.expected)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build()?;
-    let start = Instant::now();
+    let stopwatch = Stopwatch::start(plan.threads);
     let (mut adder, mut grid) = (Adder::new(&equipment, &known), Grid::new(&equipment));
     let mut done: Vec<Job> = Vec::new();
     loop {
@@ -84,15 +85,8 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
     }
     bar.finish_and_clear();
     let tally = adder.finish(plan.complete);
-    Ok(Outcome {
-        tally,
-        grid,
-        recorded: Recorded::default(),
-        equipment,
-        jobs: done,
-        known,
-        elapsed: start.elapsed(),
-    })
+    let live = stopwatch.stop(tally.cases);
+    Ok(Outcome { tally, grid, recorded: Recorded::default(), equipment, jobs: done, known, live })
 }
 
 /// A flag that an interrupt sets.

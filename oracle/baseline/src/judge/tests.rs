@@ -62,3 +62,15 @@ fn another_command_line_is_not_compared() {
     recorded["resizes"][0] = json!({"rc": 1, "out": "", "err": "qemu-img: unrecognized option '--shrink'"});
     assert!(verdicts(&case, &recorded, &ours).iter().all(|(_, v)| matches!(v, Verdict::Skip(_))));
 }
+
+#[test]
+fn the_order_of_warning_and_hint_is_todays_and_ours_is_not_touched() {
+    let (case, mut recorded) = grown();
+    let (warning, hint) = ("qemu-img: warning: Shrinking an image will delete it", "Use the --shrink option");
+    let told = |err: String| json!({"rc": 1, "out": "", "err": err});
+    recorded["resizes"][0] = told(format!("{warning}\n{hint}"));
+    let mut ours = recorded.clone();
+    ours["resizes"][0] = told(format!("{hint}\n{warning}"));
+    assert_eq!(verdicts(&case, &recorded, &ours)[0].1, Verdict::Agree);
+    assert!(matches!(verdicts(&case, &recorded, &recorded)[0].1, Verdict::Disagree(_)));
+}

@@ -1,8 +1,10 @@
 //! `oracle baseline`: what every version of qemu-img answers to a fixed matrix of cases, kept in files.
 
 mod journal;
+mod plan;
 pub mod recorded;
 mod regen;
+mod sum;
 mod sweep;
 mod timeline;
 mod verify;

@@ -1,14 +1,15 @@
 //! The part of the page that says what differs: one block for each cell that a reader can open.
 
+use super::opened::Opened;
 use crate::evidence::{Evidence, Line};
 use crate::grid::{Found, Row};
 use crate::run::Outcome;
 use maud::{Markup, html};
 
-/// Every cell in which something differs, and every case that could not be run.
+/// The cells that are opened, and every case that could not be run.
 ///
 /// A link leads to what is inside a block: browsers open the block for it.
-pub fn section(outcome: &Outcome, shown: &[(usize, &Row)]) -> Markup {
+pub fn section(outcome: &Outcome, shown: &[(usize, &Row)], opened: &Opened) -> Markup {
     html! {
         h2 { "What differs" }
         @for (i, row) in shown {
@@ -19,7 +20,7 @@ pub fn section(outcome: &Outcome, shown: &[(usize, &Row)]) -> Markup {
                 }
             }
             @for (c, (cell, column)) in row.cells.iter().zip(&outcome.grid.columns).enumerate() {
-                @if !cell.found.is_empty() {
+                @if opened.has(*i, c) {
                     details {
                         summary {
                             span class=(format!("tag {}", cell.status().name())) { (cell.status().name()) }

@@ -1,11 +1,13 @@
 //! One page that needs nothing else: versions across, cases down, and below the table what differs.
 
-use super::details;
-use crate::grid::{Cell, Row, Status};
+use super::opened::Opened;
+use super::{details, table};
+use crate::grid::Row;
 use crate::keep::Kept;
 use crate::report::{replay, verdict};
 use crate::run::Outcome;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::collections::BTreeSet;
 
 /// How the page looks.
 const STYLE: &str = include_str!("page.css");
@@ -13,10 +15,13 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// How many rows are shown; of more, those in which nothing differs are left out first.
 const MAX_ROWS: usize = 2000;
+/// How many pairs of subjects a finding names.
+const MAX_BETWEEN: usize = 6;
 
 /// The whole page.
 pub fn page(outcome: &Outcome, kept: &[Kept]) -> String {
     let shown = shown(&outcome.grid.rows);
+    let opened = Opened::of(outcome, &shown);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,8 +35,8 @@ pub fn page(outcome: &Outcome, kept: &[Kept]) -> String {
             body {
                 (head(outcome))
                 (findings(outcome, kept))
-                (cases(outcome, &shown))
-                (details::section(outcome, &shown))
+                (table::section(outcome, &shown, &opened))
+                (details::section(outcome, &shown, &opened))
                 (sums(outcome))
             }
         }
@@ -55,9 +60,12 @@ fn head(outcome: &Outcome) -> Markup {
     let bad = !tally.groups.is_empty() || !tally.stale.is_empty() || !tally.failures.is_empty();
     html! {
         h1 { "oracle" }
-        p .soft { (tally.cases) " cases in " (format!("{:.1}", outcome.elapsed.as_secs_f64())) " s" }
         p class=(if bad { "verdict disagree" } else { "verdict agree" }) { (verdict(tally)) }
-        ul .soft { @for note in &outcome.equipment.notes { li { (note) } } }
+        ul .soft { @for (what, pace) in outcome.paces() { li { (what) ": " (pace) } } }
+        details {
+            summary { "Compared: " (outcome.equipment.instars.len()) " engines of instar with " (outcome.grid.columns.len() - 1) " versions of qemu-img" }
+            div { ul .soft { @for note in &outcome.equipment.notes { li { (note) } } } }
+        }
     }
 }
 
@@ -67,8 +75,9 @@ fn findings(outcome: &Outcome, kept: &[Kept]) -> Markup {
         @if !tally.causes.is_empty() { h2 { "Findings" } }
         @for (i, cause) in tally.causes.iter().enumerate() {
             @if let Some(group) = cause.first(&tally.groups) {
-                h3 { span .tag.disagree { (cause.cases) " cases" } code { (group.class) } }
+                h3 id=(format!("f{i}")) { span .tag.disagree { (cause.cases) " cases" } code { (group.class) } }
                 p { code { (group.detail) } }
+                p .soft { "Between " (between(&group.between)) }
                 @if let Some(kept) = kept.get(i) {
                     p { "Shrunk to: " (kept.describe) }
                     p .soft { code { (replay(kept)) } }
@@ -90,64 +99,12 @@ fn findings(outcome: &Outcome, kept: &[Kept]) -> Markup {
     }
 }
 
-fn cases(outcome: &Outcome, shown: &[(usize, &Row)]) -> Markup {
-    let grid = &outcome.grid;
-    html! {
-        h2 #cases { "Cases" }
-        @if shown.len() < grid.rows.len() {
-            p { "Shown are " (shown.len()) " of " (grid.rows.len()) " cases; in those left out nothing differs that does not in these." }
-        }
-        (filter())
-        div .scroll tabindex="0" role="region" aria-labelledby="cases" {
-            table .grid {
-                thead { tr { th scope="col" { "case" } @for column in &grid.columns { th scope="col" { (column) } } } }
-                tbody { @for (i, row) in shown { (tr(*i, row, &grid.columns)) } }
-            }
-        }
-    }
-}
-
-/// Which rows are shown, without a script.
-fn filter() -> Markup {
-    let choices =
-        [("all", "all cases"), ("known", "something differs"), ("disagree", "something unexplained")];
-    html! {
-        div .filter role="radiogroup" aria-label="Which cases are shown" {
-            @for (i, (id, text)) in choices.iter().enumerate() {
-                input type="radio" name="show" id=(format!("show-{id}")) checked[i == 0];
-                label for=(format!("show-{id}")) { (text) }
-            }
-        }
-    }
-}
-
-fn tr(i: usize, row: &Row, columns: &[String]) -> Markup {
-    let status = if row.failure.is_some() { Status::Disagree } else { row.status() };
-    html! {
-        tr id=(format!("r{i}")) class=(format!("row-{}", status.name())) {
-            th scope="row" { span .label { (row.label) } span .soft { (row.describe) } }
-            @match &row.failure {
-                Some(_) => td .failed colspan=(columns.len()) { a href=(format!("#d{i}")) { "could not run" } },
-                None => @for (c, cell) in row.cells.iter().enumerate() { (td(i, c, cell)) },
-            }
-        }
-    }
-}
-
-fn td(i: usize, c: usize, cell: &Cell) -> Markup {
-    let status = cell.status();
-    let fresh = cell.found.iter().filter(|found| !found.is_known()).count();
-    let said = format!("{} agree, {} skip, {} differ", cell.agree, cell.skip, cell.found.len());
-    let link = format!("#d{i}-{c}");
-    html! {
-        td class=(status.name()) title=(said) {
-            @match status {
-                Status::Agree => "agree",
-                Status::Skip => "skip",
-                Status::Known => a href=(link) { "known " (cell.found.len()) },
-                Status::Disagree => a href=(link) { "✗ differs " (fresh) },
-            }
-        }
+/// Who differs from whom, as long as the list is one that is read.
+fn between(pairs: &BTreeSet<String>) -> String {
+    let named: Vec<&str> = pairs.iter().take(MAX_BETWEEN).map(String::as_str).collect();
+    match pairs.len().saturating_sub(MAX_BETWEEN) {
+        0 => named.join("; "),
+        more => format!("{}; and {more} other pairs", named.join("; ")),
     }
 }
 
@@ -167,7 +124,7 @@ fn sums(outcome: &Outcome) -> Markup {
         ul {
             @for (id, count) in &tally.known {
                 @let reason = outcome.known.iter().find(|known| known.id == *id).map_or("", |known| &known.reason);
-                li { code { (id) } ", " (count) " trials: " (reason) }
+                li id=(format!("known-{id}")) { code { (id) } ", " (count) " trials: " (reason) }
             }
         }
     }

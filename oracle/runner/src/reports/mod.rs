@@ -3,7 +3,9 @@
 mod details;
 mod html;
 mod junit;
+mod opened;
 mod summary;
+mod table;
 
 use crate::json;
 use crate::keep::Kept;

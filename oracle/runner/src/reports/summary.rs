@@ -12,9 +12,14 @@ const MAX_DETAIL: usize = 200;
 /// The summary.
 pub fn text(outcome: &Outcome, kept: &[Kept]) -> String {
     let tally = &outcome.tally;
-    let seconds = outcome.elapsed.as_secs_f64();
-    let mut text = format!("## oracle: {} cases in {seconds:.0} s\n\n", tally.cases);
+    let (seconds, versions) = (outcome.seconds(), outcome.grid.columns.len().saturating_sub(1));
     // Writing to a string cannot fail.
+    let mut text =
+        format!("## oracle: {} cases and {versions} qemu-img versions in {seconds:.0} s\n\n", tally.cases);
+    for (what, pace) in outcome.paces() {
+        let _ = writeln!(text, "- {what}: {pace}");
+    }
+    text.push('\n');
     let _ = writeln!(text, "| oracle | agree | skip | known | disagree |\n|---|--:|--:|--:|--:|");
     for (name, counts) in &tally.oracles {
         let (agree, skip, known, disagree) = (counts.agree, counts.skip, counts.known, counts.disagree);

@@ -79,23 +79,39 @@ fn same_bytes(version: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `compare` says of the raw cases of baselines.
-fn verdicts(version: &str, from: &[&str]) -> Result<Value, Failed> {
+/// Case by case, what `compare` says of the raw cases of baselines and one version, wherever its answers come from.
+fn verdicts(version: &str, from: &[&str]) -> Result<Vec<(String, Value)>, Failed> {
     let (dir, baselines) = (tempfile::tempdir()?, committed());
-    let known = dir.path().join("no-cases");
+    let (keep, report) = (dir.path().join("kept"), dir.path().join("report.json"));
     let place = ["compare", "--format", "raw", "--cases", "1", "--output", "json", "--engine", "in-process"];
-    let where_from = ["--qemu", version, "--baselines", text(&baselines), "--keep", text(&known)];
-    let ran = oracle(&[&place[..], &where_from[..], from].concat())?;
-    let report: Value = serde_json::from_slice(&ran.stdout).map_err(|e| format!("{e}: {ran:?}"))?;
-    Ok(report["baselines"].clone())
+    let into = format!("json={}", report.display());
+    let where_from = ["--qemu", version, "--baselines", text(&baselines), "--keep", text(&keep)];
+    let ran = oracle(&[&place[..], &where_from[..], &["--report", &into], from].concat())?;
+    let report = std::fs::read(&report).map_err(|e| format!("{e}: {ran:?}"))?;
+    let grid = &serde_json::from_slice::<Value>(&report)?["grid"];
+    let columns = grid["columns"].as_array().ok_or("no columns")?;
+    let column = columns.iter().position(|column| column["version"] == *version);
+    let column = column.ok_or_else(|| format!("no column of {version}: {columns:?}"))?;
+    let rows = grid["rows"].as_array().into_iter().flatten();
+    let ours = rows.filter(|row| row["label"].as_str().is_some_and(|label| label.starts_with("baseline ")));
+    Ok(ours.map(|row| (row["label"].to_string(), said(&row["cells"][column]))).collect())
+}
+
+/// A cell without both sides' documents, which name where the answers come from.
+fn said(cell: &Value) -> Value {
+    let mut cell = cell.clone();
+    for found in cell["found"].as_array_mut().into_iter().flatten() {
+        found["evidence"] = Value::Null;
+    }
+    cell
 }
 
 fn same_verdicts(version: &str) -> Result<(), Failed> {
     let live = verdicts(version, &["--from", "live", "--matrix"])?;
     let baseline = verdicts(version, &["--from", "baseline"])?;
     assert_eq!(live, baseline);
-    let agreed = baseline["oracles"][0][1]["agree"].as_u64();
-    assert!(agreed.is_some_and(|count| count >= 10), "{baseline}");
+    let agreed = baseline.iter().filter(|(_, cell)| cell["agree"].as_u64() > Some(0));
+    assert!(agreed.count() >= 10, "{baseline:?}");
     Ok(())
 }
 
