@@ -7,6 +7,43 @@ use instar_ops::{Format, Preallocation, ResizeAction, ResizeOutcome};
 use std::fs::File;
 use std::io;
 
+/// What the host can do to an image file that no device of a guest can. Offsets and lengths in bytes; every error is the
+/// kernel's.
+pub trait Tail {
+    /// Its length.
+    fn len(&self) -> io::Result<u64>;
+    /// Cuts it, or extends it with a hole.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Gives a range space.
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;
+    /// Writes zeros to a range.
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()>;
+    /// Makes all of it durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Tail for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Self::set_len(self, len)
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        host::allocate(self, offset, len)
+    }
+
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        host::write_zeros(self, offset, len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
 /// Gives `file` the length and the space that `outcome` says it must have, durably.
 ///
 /// # Errors
@@ -14,13 +51,13 @@ use std::io;
 /// other format the metadata already counts on the file as it is, so nothing is taken back.
 pub fn finish(
     program: &Program,
-    file: &File,
+    file: &impl Tail,
     outcome: &ResizeOutcome,
     mode: Preallocation,
 ) -> Result<(), CliError> {
     let result = set_length(program, file, outcome)
         .and_then(|()| preallocate(file, outcome, mode))
-        .and_then(|()| file.sync_all().map_err(failed("Could not flush the image")));
+        .and_then(|()| file.sync().map_err(failed("Could not flush the image")));
     let grown = outcome.action == ResizeAction::Grow;
     if result.is_err() && grown && outcome.format == Format::Raw {
         // The first error is the one to tell.
@@ -29,9 +66,9 @@ pub fn finish(
     result
 }
 
-fn set_length(program: &Program, file: &File, outcome: &ResizeOutcome) -> Result<(), CliError> {
+fn set_length(program: &Program, file: &impl Tail, outcome: &ResizeOutcome) -> Result<(), CliError> {
     let wanted = outcome.file_size_after;
-    let now = file.metadata().map_err(failed("Failed to inquire current file length"))?.len();
+    let now = file.len().map_err(failed("Failed to inquire current file length"))?;
     if now == wanted {
         return Ok(());
     }
@@ -46,19 +83,17 @@ fn set_length(program: &Program, file: &File, outcome: &ResizeOutcome) -> Result
     }
 }
 
-fn preallocate(file: &File, outcome: &ResizeOutcome, mode: Preallocation) -> Result<(), CliError> {
+fn preallocate(file: &impl Tail, outcome: &ResizeOutcome, mode: Preallocation) -> Result<(), CliError> {
     let Some((offset, len)) = outcome.preallocate else {
         return Ok(());
     };
     match mode {
         Preallocation::Off | Preallocation::Metadata => Ok(()),
-        Preallocation::Falloc => {
-            host::allocate(file, offset, len).map_err(failed("Could not preallocate new data"))
-        }
+        Preallocation::Falloc => file.allocate(offset, len).map_err(failed("Could not preallocate new data")),
         // Written, not only allocated: that the first write to a block costs no more than any other
         // is what sets this mode apart from falloc.
         Preallocation::Full => {
-            host::write_zeros(file, offset, len).map_err(failed("Could not write zeros for preallocation"))
+            file.write_zeros(offset, len).map_err(failed("Could not write zeros for preallocation"))
         }
     }
 }
@@ -68,54 +103,4 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::MetadataExt;
-
-    fn grown(mode: Preallocation) -> (u64, u64) {
-        let file = tempfile::tempfile().expect("a temporary file");
-        file.set_len(65536).expect("a hole");
-        let outcome = ResizeOutcome {
-            format: Format::Raw,
-            action: ResizeAction::Grow,
-            old_virtual_size: 65536,
-            new_virtual_size: 262_144,
-            file_size_before: 65536,
-            file_size_after: 262_144,
-            preallocate: (mode != Preallocation::Off).then_some((65536, 196_608)),
-        };
-        finish(&Program::new(None), &file, &outcome, mode).expect("finished");
-        let metadata = file.metadata().expect("stat");
-        (metadata.len(), metadata.blocks() * 512)
-    }
-
-    #[test]
-    fn space_comes_as_asked() {
-        assert_eq!(grown(Preallocation::Off).0, 262_144);
-        for mode in [Preallocation::Falloc, Preallocation::Full] {
-            let (len, space) = grown(mode);
-            assert_eq!(len, 262_144, "{mode:?}");
-            assert!((196_608..262_144).contains(&space), "{mode:?}: {space}");
-        }
-    }
-
-    #[test]
-    fn a_raw_image_gets_its_old_length_back() {
-        let file = tempfile::tempfile().expect("a temporary file");
-        file.set_len(512).expect("a hole");
-        let outcome = ResizeOutcome {
-            format: Format::Raw,
-            action: ResizeAction::Grow,
-            old_virtual_size: 512,
-            new_virtual_size: 1024,
-            file_size_before: 512,
-            file_size_after: 1024,
-            preallocate: Some((512, u64::MAX)),
-        };
-        let program = Program::new(None);
-        let error = finish(&program, &file, &outcome, Preallocation::Falloc);
-        let text = error.expect_err("no such space").to_string();
-        assert_eq!(text, "Could not preallocate new data: File too large");
-        assert_eq!(file.metadata().expect("stat").len(), 512);
-    }
-}
+mod tests;
