@@ -24,9 +24,7 @@ numbered_errors! {
         207 RawPreallocationMetadata => "Unsupported preallocation mode: metadata",
         /// A feature whose metadata a resize would have to change.
         208 Backing => "resizing qcow2 images with a backing file is not supported",
-        /// As above.
-        209 Snapshots => "resizing qcow2 images with internal snapshots is not supported",
-        /// As above.
+        /// Snapshots of version 2 need not say how large the disk was.
         217 SnapshotsV2 => "Can't resize a v2 image which has snapshots",
         /// As above.
         210 Bitmaps => "resizing qcow2 images with persistent bitmaps is not supported",

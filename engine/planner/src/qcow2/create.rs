@@ -1,11 +1,11 @@
 //! Creating: an image of no size whose header, refcount table and one refcount block fill the first
 //! three clusters, then grown to the size asked.
 
+use super::longer::Longer;
 use super::{plan, refcounts::Run};
 use crate::{Patch, PlanError, Surroundings, Target};
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, put, put_be32, put_be64};
-use instar_formats::io::ReadAt;
 use instar_formats::qcow2::extension::FEATURE_NAMES;
 use instar_formats::qcow2::header::{COMPATIBLE_LAZY, Incompatible, MAGIC, PARSE_LEN, at};
 use instar_formats::qcow2::{Geometry, Header, refcount};
@@ -134,27 +134,5 @@ fn feature_names(buf: &mut [u8]) {
     for (entry, (kind, bit, name)) in entries.chunks_mut(FEATURE_ENTRY).zip(FEATURES) {
         put(entry, 0, &[kind, bit]);
         put(entry, 2, name);
-    }
-}
-
-/// The target, now longer than it was when the job began.
-struct Longer<'t, T> {
-    image: &'t mut T,
-    len: u64,
-}
-
-impl<T: Target> ReadAt for Longer<'_, T> {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), crate::IoError> {
-        self.image.read_at(offset, buf)
-    }
-}
-
-impl<T: Target> Target for Longer<'_, T> {
-    fn apply(&mut self, patch: Patch<'_>) -> Result<(), crate::IoError> {
-        self.image.apply(patch)
     }
 }

@@ -23,9 +23,8 @@ pub fn before_request(header: &Header) -> Result<(), PlanError> {
 
 /// Refusals of features whose metadata a resize would have to change.
 pub fn features<R: ReadAt>(image: &mut R, header: &Header) -> Result<(), PlanError> {
-    if header.snapshots > 0 {
-        let v2 = header.version < 3;
-        return Err(if v2 { ResizeError::SnapshotsV2 } else { ResizeError::Snapshots }.into());
+    if header.snapshots > 0 && header.version < 3 {
+        return Err(ResizeError::SnapshotsV2.into());
     }
     if header.backing_offset != 0 && header.backing_len > 0 {
         return Err(ResizeError::Backing.into());

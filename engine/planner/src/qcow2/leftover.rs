@@ -1,21 +1,22 @@
 //! What is allocated beyond a given end of the disk: what a shrink drops, and what a shrink that a
 //! crash cut short left behind.
 
-use super::batch::Batch;
-use super::refcounts::{Blocks, table_of};
+use super::cow::{Boundary, Cow};
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow};
+use super::verify::Check;
 use crate::PlanError;
 use core::ops::Range;
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, is_zero};
 use instar_formats::io::ReadAt;
-use instar_formats::qcow2::{Cluster, Geometry, Header, L2Format, TableEntry, refcount};
-use zerocopy::native_endian::U64;
+use instar_formats::qcow2::{Cluster, Geometry, Header, L2Format, TableEntry};
 
 /// The L2 table that the end of the disk lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Straddling {
+    /// The L1 entry that names it.
+    pub slot: u64,
     /// Its byte offset in the file.
     pub table: u64,
     /// Its first entry beyond the end.
@@ -31,14 +32,21 @@ pub struct Leftover {
     pub l1_in_use: bool,
     /// The straddling L2 table, if any of its entries beyond the end is in use.
     pub straddling: Option<Straddling>,
-    /// Offset and length in bytes of what is not zero behind the end in the last cluster.
+    /// Offset and length in bytes of what is to be zeroed behind the end in the last cluster.
     pub tail: Option<(u64, u64)>,
+    /// What must be copied first: it is a snapshot's, too.
+    pub cow: Option<Cow>,
 }
 
 impl Leftover {
     /// Whether there is any cluster to release.
     pub const fn has_clusters(&self) -> bool {
-        self.l1_in_use || self.straddling.is_some()
+        self.l1_in_use || self.straddling.is_some() || self.cow.is_some()
+    }
+
+    /// How many clusters copies take.
+    pub fn need(&self) -> u64 {
+        self.cow.map_or(0, |cow| cow.need())
     }
 }
 
@@ -53,39 +61,25 @@ pub const fn l2_format(header: &Header) -> L2Format {
 }
 
 /// Finds what lies beyond byte `end` of the disk and checks all of it: each entry makes sense, and
-/// each cluster named has a refcount to lose.
+/// each cluster named has a refcount to lose. With `unshare`, the straddling table is going to be
+/// written to whatever it holds.
 pub fn find<R: ReadAt>(
     image: &mut R,
     header: &Header,
     end: u64,
+    unshare: bool,
     scratch: &mut Scratch<'_>,
 ) -> Result<Leftover, PlanError> {
     let g = header.geometry;
     let mut leftover =
-        Leftover { first_l1: g.l1_entries(end), l1_in_use: false, straddling: None, tail: None };
-    let mut check = Check {
-        header,
-        window: TableWindow::new(table_of(header), scratch.table),
-        block: scratch.block,
-        batch: Batch::new(scratch.batch),
-    };
+        Leftover { first_l1: g.l1_entries(end), l1_in_use: false, straddling: None, tail: None, cow: None };
+    let mut check = Check::new(header, scratch.table, scratch.block, scratch.batch);
     let mut l1 = TableWindow::new(l1_of(header), scratch.l1);
     let slot = end.wrapping_shr(g.l1_coverage_bits());
     if let (true, Some(table)) = (slot < leftover.first_l1, l2_at(image, header, &mut l1, slot)?) {
-        let entries = load_l2(image, header, table, scratch.l2)?;
-        let first = g.clusters(end).saturating_sub(slot.saturating_mul(g.l2_entries()));
-        let beyond = entries.get(index(first.saturating_mul(g.l2_entry_size()))..).unwrap_or_default();
-        if !is_zero(beyond) {
-            leftover.straddling = Some(Straddling { table, first });
-            let offset = table.saturating_add(first.saturating_mul(g.l2_entry_size()));
-            check.entries(image, beyond, offset)?;
-        }
-        let last = g.cluster(end).saturating_sub(slot.saturating_mul(g.l2_entries()));
-        if let (true, (_, Cluster::Allocated(cluster))) =
-            (g.in_cluster(end) != 0, l2_format(header).get(entries, last))
-        {
-            leftover.tail = stale_tail(image, header, cluster, end, scratch.copy)?;
-        }
+        let at =
+            Straddling { slot, table, first: g.clusters(end).saturating_sub(slot.wrapping_shl(g.l2_bits())) };
+        straddling(image, &mut check, (at, end, unshare), (scratch.l2, scratch.copy), &mut leftover)?;
     }
     let (mut next, mut tables) = (leftover.first_l1, 0);
     while let Some((slot, _)) = l1.next_used(image, next)? {
@@ -103,6 +97,43 @@ pub fn find<R: ReadAt>(
     }
     check.flush(image)?;
     Ok(leftover)
+}
+
+/// Looks at the straddling table: at its entries beyond the end, at the last cluster of the disk, and
+/// at who else has either of them.
+fn straddling<R: ReadAt>(
+    image: &mut R,
+    check: &mut Check<'_, '_>,
+    (at, end, unshare): (Straddling, u64, bool),
+    (l2, copy): (&mut [u8], &mut [u8]),
+    leftover: &mut Leftover,
+) -> Result<(), PlanError> {
+    let (header, g) = (check.header(), check.header().geometry);
+    let entries = load_l2(image, header, at.table, l2)?;
+    let start = at.first.saturating_mul(g.l2_entry_size());
+    let beyond = entries.get(index(start)..).unwrap_or_default();
+    let in_use = !is_zero(beyond);
+    let mut boundary = None;
+    let index = g.cluster(end).saturating_sub(at.slot.wrapping_shl(g.l2_bits()));
+    if let (true, (_, Cluster::Allocated(offset))) =
+        (g.in_cluster(end) != 0, l2_format(header).get(entries, index))
+    {
+        leftover.tail = stale_tail(image, header, offset, end, copy)?;
+        if leftover.tail.is_some() && check.refcount(image, g.cluster(offset))? > 1 {
+            leftover.tail = None;
+            boundary = Some(Boundary { index, offset, kept: g.in_cluster(end) });
+        }
+    }
+    if in_use {
+        leftover.straddling = Some(at);
+        check.entries(image, beyond, at.table.saturating_add(start))?;
+    }
+    let written = in_use || boundary.is_some() || unshare;
+    let table = written && check.refcount(image, g.cluster(at.table))? > 1;
+    if table || boundary.is_some() {
+        leftover.cow = Some(Cow { at, table, boundary });
+    }
+    Ok(())
 }
 
 /// The L2 table that L1 entry `slot` names.
@@ -176,7 +207,7 @@ impl HostBytes {
 }
 
 /// Whether `len` bytes from `offset` touch the header, the L1 table or the refcount table.
-fn overlaps_fixed(header: &Header, offset: u64, len: u64) -> bool {
+pub fn overlaps_fixed(header: &Header, offset: u64, len: u64) -> bool {
     let g = header.geometry;
     let fixed = [
         (0, g.cluster_size()),
@@ -211,58 +242,4 @@ fn stale_tail<R: ReadAt>(
         at = at.saturating_add(len as u64);
     }
     Ok(None)
-}
-
-/// Checks what would be released.
-struct Check<'h, 's> {
-    header: &'h Header,
-    window: TableWindow<'s>,
-    block: &'s mut [u8],
-    batch: Batch<'s>,
-}
-
-impl Check<'_, '_> {
-    /// Checks the L2 entries in `table`, which starts at byte `offset` of the file.
-    fn entries<R: ReadAt>(&mut self, image: &mut R, table: &[u8], offset: u64) -> Result<(), PlanError> {
-        let (header, g) = (self.header, self.header.geometry);
-        each_cluster(header, table, |at, entry| {
-            let invalid = ImageError::L2Entry { entry: entry.value, offset: offset.saturating_add(at) };
-            let (start, len) = entry.bytes.ok_or(invalid)?;
-            if start >= image.len() || overlaps_fixed(header, start, len) {
-                return Err(invalid.into());
-            }
-            entry.clusters(g).try_for_each(|cluster| self.cluster(image, cluster))
-        })
-    }
-
-    fn cluster<R: ReadAt>(&mut self, image: &mut R, cluster: u64) -> Result<(), PlanError> {
-        if self.batch.is_full() {
-            self.flush(image)?;
-        }
-        self.batch.push(cluster);
-        Ok(())
-    }
-
-    fn flush<R: ReadAt>(&mut self, image: &mut R) -> Result<(), PlanError> {
-        let header = self.header;
-        let mut blocks = Blocks { header, window: &mut self.window, buf: self.block };
-        self.batch.drain(header.geometry, |entry, clusters| {
-            let block = blocks.load(image, entry)?.map(|(_, block)| block);
-            check_group(header, block.unwrap_or_default(), clusters)
-        })
-    }
-}
-
-/// Each cluster must have at least as many references counted as are about to go.
-fn check_group(header: &Header, block: &[u8], clusters: &[U64]) -> Result<(), PlanError> {
-    let g = header.geometry;
-    let low = g.refcounts_per_block().saturating_sub(1);
-    for same in clusters.chunk_by(|a, b| a == b) {
-        let cluster = same.first().map_or(0, |c| c.get());
-        let refcount = refcount::get(block, g.refcount_order(), cluster & low);
-        if refcount < same.len() as u64 {
-            return Err(ImageError::RefcountTooSmall { cluster, refcount }.into());
-        }
-    }
-    Ok(())
 }

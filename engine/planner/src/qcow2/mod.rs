@@ -18,6 +18,10 @@
 //!    lose their own refcount;
 //! 4. the file is cut after its last cluster in use.
 //!
+//! What an internal snapshot has, too, is never changed: an L2 table or a last cluster that must change
+//! is copied first ([`cow`]), before step 1. Snapshots' own tables are left alone; what the disk lets go
+//! of and a snapshot still has loses one reference ([`release`]).
+//!
 //! A shrink that a crash cut short leaves clusters beyond the end of the disk allocated. The next
 //! resize of any kind finds and releases them before it does anything else, so that a new area
 //! reads as zeros whatever happened before.
@@ -25,15 +29,20 @@
 mod alloc;
 mod batch;
 pub mod commit;
+mod cow;
 pub mod create;
 mod gate;
 pub mod grow;
 mod leftover;
+mod longer;
 mod refcounts;
+mod release;
 mod reserve;
 mod scratch;
 pub mod shrink;
 mod table;
+mod trim;
+mod verify;
 
 use crate::{PlanError, Preallocation, Request, ResizeAction, ResizeError, Surroundings, Target};
 use grow::GrowPlan;
@@ -41,6 +50,8 @@ use instar_formats::io::ReadAt;
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::SECTOR;
 use leftover::Leftover;
+use longer::Longer;
+use reserve::Reservation;
 use scratch::Scratch;
 
 /// A resize whose every refusal is decided. Sizes in bytes.
@@ -56,6 +67,8 @@ pub struct ResizePlan {
     file_len: u64,
     grow: Option<GrowPlan>,
     leftover: Leftover,
+    /// Where copies of what a snapshot has, too, go.
+    copies: Reservation,
 }
 
 /// Plans the resize of the image whose header is `header`. Nothing is written.
@@ -96,7 +109,8 @@ fn plan<R: ReadAt>(
         ResizeAction::Grow => Some(grow::plan(image, header, new, &mut scratch)?),
         ResizeAction::Shrink | ResizeAction::NoOp => None,
     };
-    let leftover = leftover::find(image, header, old.min(new), &mut scratch)?;
+    let leftover = leftover::find(image, header, old.min(new), false, &mut scratch)?;
+    let copies = Reservation::plan(image, header, leftover.need(), &mut scratch)?;
     Ok(ResizePlan {
         action,
         old_virtual_size: old,
@@ -105,6 +119,7 @@ fn plan<R: ReadAt>(
         file_len,
         grow,
         leftover,
+        copies,
     })
 }
 
@@ -119,16 +134,43 @@ impl ResizePlan {
         _around: &mut Surroundings<'_>,
         scratch: &mut [u8],
     ) -> Result<u64, PlanError> {
-        let mut scratch = Scratch::split(scratch)?;
+        let mut s = Scratch::split(scratch)?;
+        let (mut header, g) = (self.header, self.header.geometry);
+        let copies = self.copies.clusters();
+        let mut len = self.file_len.max(self.copies.refcounts_end(g));
+        if copies.count > 0 {
+            len = len.max(g.offset(copies.end()));
+        }
+        let mut image = Longer { image, len };
+        self.copy(&mut image, &mut header, &mut s)?;
         if self.action == ResizeAction::Shrink || self.size_field_differs() {
-            commit::size(image, &self.header, self.new_virtual_size)?;
+            commit::size(&mut image, &header, self.new_virtual_size)?;
         }
-        shrink::release(image, &self.header, &self.leftover, &mut scratch)?;
-        match &self.grow {
-            Some(grow) => grow.run(image, &self.header, self.file_len, &mut scratch),
-            None if self.action == ResizeAction::NoOp && !self.leftover.has_clusters() => Ok(self.file_len),
-            None => shrink::give_back(image, &self.header, self.file_len, &self.leftover, &mut scratch),
+        s.touched.fill(0);
+        shrink::release(&mut image, &header, &self.leftover, copies, &mut s)?;
+        match self.grow {
+            Some(_) if copies.count > 0 => {
+                // The copies have taken free clusters.
+                let grow = grow::plan(&mut image, &header, self.new_virtual_size, &mut s)?;
+                grow.run(&mut image, &header, len, &mut s)
+            }
+            Some(grow) => grow.run(&mut image, &header, len, &mut s),
+            None if self.action == ResizeAction::NoOp && !self.leftover.has_clusters() => Ok(len),
+            None => trim::give_back(&mut image, &header, len, &mut s),
         }
+    }
+
+    /// Makes the copies, which nothing names yet.
+    fn copy<T: Target>(
+        &self,
+        image: &mut T,
+        header: &mut Header,
+        s: &mut Scratch<'_>,
+    ) -> Result<(), PlanError> {
+        if let Some(cow) = self.leftover.cow {
+            cow.prepare(image, header, self.copies.clusters(), s)?;
+        }
+        self.copies.run(image, header, s)
     }
 
     /// A field between two sectors reads as the lower one, and is set right even where the disk

@@ -94,3 +94,14 @@ pub fn copy_table<T: Target>(image: &mut T, old: Table, new: Table, buf: &mut [u
     image.apply(Patch::ZeroFill { offset: new.at(old.entries), len, unmap: false })?;
     Ok(())
 }
+
+/// Zeros for entries that are cleared; longer runs are filled by the device.
+const ZEROS: [u8; 4096] = [0; 4096];
+
+/// Writes zeros over table entries.
+pub fn clear<T: Target>(image: &mut T, offset: u64, len: u64) -> Result<(), IoError> {
+    match ZEROS.get(..index(len)) {
+        Some(data) => image.apply(Patch::Write { offset, data }),
+        None => image.apply(Patch::ZeroFill { offset, len, unmap: false }),
+    }
+}

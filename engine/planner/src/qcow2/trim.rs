@@ -1,0 +1,86 @@
+//! Giving the file's tail back: refcount blocks that count nothing any more, and what is behind the last
+//! cluster in use.
+
+use super::alloc::end_of_used;
+use super::refcounts::{Blocks, Run, covered_by, table_of};
+use super::release::{Release, set_bit, take_bit};
+use super::scratch::Scratch;
+use super::table::clear;
+use crate::{Patch, PlanError, Target};
+use instar_formats::bytes::is_zero;
+use instar_formats::qcow2::{Geometry, Header, refcount};
+
+/// Takes empty refcount blocks out of the table and returns the length in bytes that the file must
+/// be given: up to the end of its last cluster in use, but never more than it has.
+pub fn give_back<T: Target>(
+    image: &mut T,
+    header: &Header,
+    file_len: u64,
+    s: &mut Scratch<'_>,
+) -> Result<u64, PlanError> {
+    let mut release = Release::new(header, s.table, s.block, s.batch, s.touched);
+    release.touch_last_blocks(image)?;
+    while release.empty_blocks(image)? {
+        release.touch_last_blocks(image)?;
+    }
+    let end = end_of_used(image, header, s)?;
+    Ok(header.geometry.offset(end).min(file_len))
+}
+
+impl Release<'_, '_> {
+    /// Has the last blocks looked at, down to the first that counts anything but itself: whoever
+    /// emptied them, they hold the end of the file.
+    fn touch_last_blocks<T: Target>(&mut self, image: &mut T) -> Result<(), PlanError> {
+        let g = self.header.geometry;
+        for entry in (0..table_of(self.header).entries).rev() {
+            let mut blocks = Blocks { header: self.header, window: &mut self.window, buf: self.block };
+            let Some((block, counts)) = blocks.load_mut(image, entry)? else { continue };
+            if !counts_nothing_else(counts, g, covered_by(g, entry), g.cluster(block)) {
+                break;
+            }
+            set_bit(self.touched, entry);
+        }
+        Ok(())
+    }
+
+    /// Takes blocks that count nothing but themselves out of the refcount table; then, behind a
+    /// barrier, lets their own clusters go. Returns whether there was any: another may be empty now.
+    fn empty_blocks<T: Target>(&mut self, image: &mut T) -> Result<bool, PlanError> {
+        let table = table_of(self.header);
+        let mut any = false;
+        for entry in 0..table.entries {
+            if !take_bit(self.touched, entry) {
+                continue;
+            }
+            let mut blocks = Blocks { header: self.header, window: &mut self.window, buf: self.block };
+            let Some((block, counts)) = blocks.load_mut(image, entry)? else { continue };
+            let own = self.header.geometry.cluster(block);
+            if counts_nothing_else(counts, self.header.geometry, covered_by(self.header.geometry, entry), own)
+            {
+                if self.batch.is_full() {
+                    set_bit(self.touched, entry);
+                    any = true;
+                    break;
+                }
+                clear(image, table.at(entry), 8)?;
+                self.batch.push(own);
+                any = true;
+            }
+        }
+        if any {
+            image.apply(Patch::Barrier)?;
+            self.window.forget();
+            self.flush(image)?;
+            image.apply(Patch::Barrier)?;
+        }
+        Ok(any)
+    }
+}
+
+/// Whether a block counts no cluster, or only the one that it lies in itself.
+fn counts_nothing_else(counts: &mut [u8], g: Geometry, covered: Run, own: u64) -> bool {
+    if own >= covered.first && own < covered.end() {
+        refcount::set(counts, g.refcount_order(), own.saturating_sub(covered.first), 0);
+    }
+    is_zero(counts)
+}
