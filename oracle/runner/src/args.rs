@@ -136,6 +136,16 @@ pub struct Common {
     /// Write a report: html=PATH, json=PATH or junit=PATH; more of them with commas, or repeated.
     #[arg(long, value_name = "FORM=PATH", value_delimiter = ',')]
     pub report: Vec<Report>,
+    /// Compare any two: this one (qemu-img, qemu-img@VERSION, instar, instar@kvm, instar@in-process, or the path of a
+    /// program with qemu-img's command line) ...
+    #[arg(long, value_name = "SUBJECT", requires = "right", conflicts_with_all = ["qemu", "from", "matrix", "engine"])]
+    pub left: Option<String>,
+    /// ... with this one.
+    #[arg(long, value_name = "SUBJECT", requires = "left")]
+    pub right: Option<String>,
+    /// How long each command of --left and --right may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub deadline: u64,
     /// Test this program instead of the instar that is built into the oracle.
     #[arg(long, value_name = "PATH")]
     pub instar: Option<PathBuf>,
@@ -145,6 +155,13 @@ pub struct Common {
     /// Where to keep the case and the images of every group of findings.
     #[arg(long, value_name = "DIR", default_value = "out/oracle")]
     pub keep: PathBuf,
+}
+
+impl Common {
+    /// Whether two subjects are compared with each other.
+    pub fn is_pair(&self) -> bool {
+        self.left.is_some()
+    }
 }
 
 /// Formats that cases have.

@@ -2,6 +2,7 @@
 
 use crate::equipment::Equipment;
 use crate::evidence::{self, Evidence};
+use crate::pair;
 use anyhow::{Context, Result, bail};
 use oracle_case::{Case, build};
 use oracle_judge::subject::IMAGE;
@@ -28,7 +29,7 @@ pub struct Judged {
     pub oracle: &'static str,
     /// The subject under test.
     pub left: String,
-    /// The index in the equipment of the qemu-img it was compared with, if one was.
+    /// The index in the equipment of the qemu-img it was compared with, if one was. A pair has none.
     pub right: Option<usize>,
     /// The verdict.
     pub verdict: Verdict,
@@ -56,6 +57,9 @@ pub fn run_case(equipment: &Equipment, case: &Case, dir: &Path) -> Result<Vec<Ju
 /// # Errors
 /// As [`run_case`].
 pub fn look_at_case(equipment: &Equipment, case: &Case, dir: &Path, explain: bool) -> Result<Vec<Judged>> {
+    if let Some(pair) = &equipment.pair {
+        return pair::look_at_case(equipment, pair, case, dir, explain);
+    }
     let fixture = fixture(equipment, case, dir)?;
     let mut lefts = Vec::new();
     for (i, instar) in equipment.instars.iter().enumerate() {
@@ -107,7 +111,10 @@ fn add_evidence(judged: &mut [Judged], lefts: &[Record], rights: &[Right], desk:
 }
 
 /// Looking at images must not have changed them: what was said of one would not hold for the next.
-fn intact(record: &Record) -> Result<()> {
+///
+/// # Errors
+/// It has, or an image cannot be read.
+pub fn intact(record: &Record) -> Result<()> {
     for step in &record.steps {
         if State::of(&step.after.dir)?.fingerprint != step.after.fingerprint {
             bail!("an image of {} was changed while it was judged", record.subject.name());
@@ -119,7 +126,11 @@ fn intact(record: &Record) -> Result<()> {
 /// A qemu-img's index with what it did, or with why it cannot be given the case.
 type Right<'a> = (usize, Result<Record<'a>, String>);
 
-fn fixture(equipment: &Equipment, case: &Case, dir: &Path) -> Result<State> {
+/// The image that every subject is given a copy of, made below `dir`.
+///
+/// # Errors
+/// It cannot be made.
+pub fn fixture(equipment: &Equipment, case: &Case, dir: &Path) -> Result<State> {
     let place = dir.join("fixture");
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
     let built = build(&case.fixture, &place, &equipment.makers).context("building the fixture")?;

@@ -2,11 +2,12 @@
 
 use crate::archive::Archive;
 use crate::args::{Common, EngineName};
+use crate::pair::{self, Pair};
 use anyhow::{Context, Result, bail};
 use oracle_case::Tools;
 use oracle_case::child::Tool;
 use oracle_judge::subject::{IMAGE, run_tool};
-use oracle_judge::{Instar, Qemu, Subject};
+use oracle_judge::{Instar, Oracle, Qemu, Subject, all, between};
 use std::path::Path;
 
 /// The first argument that makes the oracle be the instar that is built into it.
@@ -22,6 +23,8 @@ pub struct Equipment {
     pub makers: Tools,
     /// What was found, and what not and why; for people.
     pub notes: Vec<String>,
+    /// The two that are compared with each other instead, if two were named; `qemus` then reads what they leave.
+    pub pair: Option<Pair>,
 }
 
 impl Equipment {
@@ -30,12 +33,28 @@ impl Equipment {
     /// # Errors
     /// Something that was asked for is missing, or nothing is left to compare.
     pub fn find(args: &Common, dir: &Path) -> Result<Self> {
+        if let Some(pair) = pair::find(args, dir)? {
+            return Ok(pair);
+        }
         let mut notes = Vec::new();
         let archive = Archive::at(args.archive.as_deref())?;
         let qemus = qemus(args, &archive, dir, &mut notes)?;
         let makers = makers(&archive, &qemus)?;
         let instars = instars(args, dir, &mut notes)?;
-        Ok(Self { instars, qemus, makers, notes })
+        Ok(Self { instars, qemus, makers, notes, pair: None })
+    }
+
+    /// The oracles that are asked.
+    pub fn oracles(&self) -> &'static [&'static dyn Oracle] {
+        if self.pair.is_some() { between() } else { all() }
+    }
+
+    /// The name of what a verdict with this right side compared with.
+    pub fn right_name(&self, right: Option<usize>) -> Option<&str> {
+        match &self.pair {
+            Some(pair) => Some(pair.right.name()),
+            None => self.qemus.get(right?).map(Subject::name),
+        }
     }
 }
 
@@ -71,14 +90,22 @@ pub fn makers(archive: &Archive, compared: &[Qemu]) -> Result<Tools> {
     newest.or_else(given).context("no qemu-io next to any qemu-img: install it (it makes the fixtures)")
 }
 
-fn instars(args: &Common, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Instar>> {
-    let tool = match &args.instar {
+/// The instar that `args` asks for.
+///
+/// # Errors
+/// Its file cannot be found.
+pub fn instar_tool(args: &Common) -> Result<Tool> {
+    Ok(match &args.instar {
         Some(path) => Tool::new(std::path::absolute(path)?),
         None => Tool {
             program: std::env::current_exe().context("cannot find this program's own file")?,
             leading_args: vec![AS_INSTAR.into()],
         },
-    };
+    })
+}
+
+fn instars(args: &Common, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Instar>> {
+    let tool = instar_tool(args)?;
     let wants = |engine| args.engine.contains(&engine) || args.engine.contains(&EngineName::All);
     let mut found = Vec::new();
     for (name, engine) in [("kvm", EngineName::Kvm), ("in-process", EngineName::InProcess)] {
@@ -102,7 +129,10 @@ fn instars(args: &Common, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Ins
 }
 
 /// Why an instar does not run here, if it does not.
-fn unusable(instar: &Instar, dir: &Path) -> Result<Option<String>> {
+///
+/// # Errors
+/// It cannot be started at all, or `dir` not be written.
+pub fn unusable(instar: &Instar, dir: &Path) -> Result<Option<String>> {
     let path = dir.join(IMAGE);
     std::fs::write(&path, [0; 512]).with_context(|| path.display().to_string())?;
     let mut words = vec!["info".to_string()];

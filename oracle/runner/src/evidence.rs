@@ -50,12 +50,12 @@ pub fn gather(desk: &Desk, left: &Record, right: Option<&Record>) -> Result<Evid
         after.insert("resizes".into(), resizes(left));
         return Ok(Evidence::of((format!("{name}, before"), before), (format!("{name}, after"), after)));
     };
-    let one = |record: &Record| -> Result<(String, Map<String, Value>)> {
-        let mut document = image(desk, record.subject, record.last(), Some(right.subject))?;
+    let one = |record: &Record, other: &Record| -> Result<(String, Map<String, Value>)> {
+        let mut document = image(desk, record.subject, record.last(), Some(other.subject))?;
         document.insert("resizes".into(), resizes(record));
         Ok((record.subject.name().into(), document))
     };
-    Ok(Evidence::of(one(left)?, one(right)?))
+    Ok(Evidence::of(one(left, right)?, one(right, left)?))
 }
 
 /// What a subject says of an image, in the schema of `schema`.

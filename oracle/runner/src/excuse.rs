@@ -14,6 +14,10 @@ pub fn excuses<'k>(
     judged: &Judged,
     finding: &Finding,
 ) -> Vec<&'k Known> {
+    if let Some(pair) = &equipment.pair {
+        let between = |known: &&Known| known.excuses_between(&finding.class, case, &pair.left, &pair.right);
+        return known.iter().filter(between).collect();
+    }
     let qemu = judged.right.and_then(|right| equipment.qemus.get(right));
     let version = qemu.and_then(Subject::version);
     known.iter().filter(|known| known.excuses(&finding.class, case, version)).collect()

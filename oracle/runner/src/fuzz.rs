@@ -4,7 +4,7 @@ use crate::args::{Common, FuzzArgs, OutputForm};
 use crate::baseline::recorded;
 use crate::cause::causes;
 use crate::keep::CLASSES;
-use crate::run::{conclude, equipment, known_job, seeded, workplace};
+use crate::run::{conclude, equipment, known_jobs, seeded, workplace};
 use crate::session::{self, Plan};
 use crate::{report, run};
 use anyhow::{Context, Result};
@@ -32,12 +32,12 @@ pub fn fuzz(args: &FuzzArgs) -> Result<ExitCode> {
             &format!("{seconds} s from seed {seed}; {old} kinds of divergence kept before"),
         );
     }
-    let jobs: Vec<_> = known.iter().map(known_job).collect();
+    let jobs = known_jobs(&common, &known);
     let plan = Plan {
         jobs: Box::new(jobs.into_iter().chain(seeded(args.seed, &args.format))),
         expected: None,
         until: Some(Instant::now() + args.time),
-        complete: true,
+        complete: !common.is_pair(),
         explain: !common.report.is_empty(),
         threads: common.jobs,
     };

@@ -33,7 +33,7 @@ pub struct Grid {
 pub struct Column {
     /// Where the answers come from.
     pub origin: Origin,
-    /// The version of qemu-img; empty for what is said of instar alone.
+    /// The version of qemu-img; empty for what is said of instar alone, both names of a pair.
     pub version: String,
 }
 
@@ -47,6 +47,8 @@ pub enum Origin {
     Live,
     /// From a baseline.
     Baseline,
+    /// From two subjects that were named.
+    Pair,
 }
 
 impl fmt::Display for Column {
@@ -55,6 +57,7 @@ impl fmt::Display for Column {
             Origin::Alone => f.write_str("alone"),
             Origin::Live => write!(f, "qemu-img {}", self.version),
             Origin::Baseline => write!(f, "qemu-img {} (baseline)", self.version),
+            Origin::Pair => f.write_str(&self.version),
         }
     }
 }
@@ -177,8 +180,12 @@ impl Row {
 }
 
 impl Grid {
-    /// One without rows. Its first column is for what oracles say of instar alone.
+    /// One without rows. Its first column is for what oracles say of instar alone; a pair has one column.
     pub fn new(equipment: &Equipment) -> Self {
+        if let Some(pair) = &equipment.pair {
+            let column = Column { origin: Origin::Pair, version: pair.title() };
+            return Self { columns: vec![column], ..Self::default() };
+        }
         let version = |qemu: &Qemu| qemu.version().map_or_else(|| qemu.name().into(), ToString::to_string);
         let live = equipment.qemus.iter().map(|qemu| Column { origin: Origin::Live, version: version(qemu) });
         let alone = Column { origin: Origin::Alone, version: String::new() };

@@ -1,13 +1,14 @@
 //! The report for programs.
 
 use crate::cause::Cause;
+use crate::equipment::Equipment;
 use crate::keep::Kept;
 use crate::report::replay;
 use crate::run::Outcome;
 use crate::tally::Tally;
 use anyhow::Result;
 use oracle_judge::Subject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Prints what came of a campaign as one JSON object.
 ///
@@ -24,8 +25,6 @@ pub fn outcome(outcome: &Outcome, kept: &[Kept]) -> Result<()> {
 /// It cannot be written as JSON.
 pub fn text(outcome: &Outcome, kept: &[Kept], grid: bool) -> Result<String> {
     let tally = &outcome.tally;
-    let instar: Vec<&str> = outcome.equipment.instars.iter().map(|i| i.name()).collect();
-    let qemu: Vec<&str> = outcome.equipment.qemus.iter().map(|q| q.name()).collect();
     let findings: Vec<Value> =
         tally.causes.iter().enumerate().map(|(i, cause)| finding(tally, cause, kept.get(i))).collect();
     let counts: serde_json::Map<String, Value> = tally
@@ -34,8 +33,6 @@ pub fn text(outcome: &Outcome, kept: &[Kept], grid: bool) -> Result<String> {
         .map(|(name, counts)| Ok(((*name).to_string(), serde_json::to_value(counts)?)))
         .collect::<Result<_>>()?;
     let mut report = json!({
-        "instar": instar,
-        "qemu": qemu,
         "notes": outcome.equipment.notes,
         "cases": tally.cases,
         "seconds": outcome.seconds(),
@@ -49,10 +46,26 @@ pub fn text(outcome: &Outcome, kept: &[Kept], grid: bool) -> Result<String> {
         "unchecked": tally.unchecked,
         "failures": tally.failures,
     });
+    if let Some(map) = report.as_object_mut() {
+        map.extend(subjects(&outcome.equipment));
+    }
     if let (true, Some(map)) = (grid, report.as_object_mut()) {
         map.insert("grid".into(), serde_json::to_value(&outcome.grid)?);
     }
     Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+/// The names of what was compared.
+fn subjects(equipment: &Equipment) -> Map<String, Value> {
+    let named = match &equipment.pair {
+        Some(pair) => vec![("left", json!(pair.left.name())), ("right", json!(pair.right.name()))],
+        None => {
+            let instar: Vec<&str> = equipment.instars.iter().map(|i| i.name()).collect();
+            let qemu: Vec<&str> = equipment.qemus.iter().map(|q| q.name()).collect();
+            vec![("instar", json!(instar)), ("qemu", json!(qemu))]
+        }
+    };
+    named.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 /// Divergences of one probable cause, with the case that was kept of them.

@@ -59,7 +59,8 @@ fn keep_cause(outcome: &Outcome, cause: &Cause, args: &Common, scratch: &Path, e
     let showing = Showing { equipment: &outcome.equipment, known: &outcome.known, work: &work };
     let small = showing.smallest(case, &group.class, &limits);
     put(&file, &(serde_json::to_string_pretty(&small)? + "\n"))?;
-    let kept = Kept { case: file, describe: small.describe(), options: String::new() };
+    let options = outcome.equipment.pair.as_ref().map(|pair| pair.options.clone()).unwrap_or_default();
+    let kept = Kept { case: file, describe: small.describe(), options };
     if Instant::now() > end {
         return Ok(kept);
     }

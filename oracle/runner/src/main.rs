@@ -21,6 +21,7 @@ mod json;
 mod keep;
 mod minimize;
 mod pace;
+mod pair;
 mod report;
 mod reports;
 mod run;

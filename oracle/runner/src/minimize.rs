@@ -56,7 +56,7 @@ pub fn minimize(args: &MinimizeArgs) -> Result<ExitCode> {
     let equipment = run::equipment(&args.common, &recorded::Plan::of(&args.common)?, dir.path())?;
     let showing = Showing { equipment: &equipment, known: &known, work: &dir.path().join("case") };
     let shown = showing.of(&case);
-    let Some(class) = wanted(&shown, args.class.as_deref())? else {
+    let Some(class) = wanted(&equipment, &shown, args.class.as_deref())? else {
         println!("nothing diverges that is not known: {}", case.describe());
         return Ok(ExitCode::from(COULD_NOT_RUN));
     };
@@ -75,9 +75,13 @@ pub fn minimize(args: &MinimizeArgs) -> Result<ExitCode> {
 }
 
 /// The class that was asked for, or else the first in the order of the oracles.
-fn wanted<'c>(shown: &'c BTreeSet<Class>, name: Option<&str>) -> Result<Option<&'c Class>> {
+fn wanted<'c>(
+    equipment: &Equipment,
+    shown: &'c BTreeSet<Class>,
+    name: Option<&str>,
+) -> Result<Option<&'c Class>> {
     let Some(name) = name else {
-        let rank = |class: &&Class| oracle_judge::all().iter().position(|o| o.name() == class.oracle);
+        let rank = |class: &&Class| equipment.oracles().iter().position(|o| o.name() == class.oracle);
         return Ok(shown.iter().min_by_key(rank));
     };
     let names: Vec<String> = shown.iter().map(ToString::to_string).collect();

@@ -11,7 +11,7 @@ use crate::tally::Tally;
 use crate::{COULD_NOT_RUN, DIVERGED, json, keep, report, reports};
 use anyhow::{Context, Result};
 use oracle_case::Case;
-use oracle_judge::{Known, known};
+use oracle_judge::{Known, Subject, known};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,6 +44,20 @@ impl Outcome {
         live.into_iter().chain(recorded).collect()
     }
 
+    /// What was compared with what, in a few words.
+    pub fn compared(&self) -> String {
+        let versions = self.grid.columns.len().saturating_sub(1);
+        match &self.equipment.pair {
+            Some(pair) => format!("{} (here) and {} (there)", pair.left.name(), pair.right.name()),
+            None => {
+                format!(
+                    "{} engines of instar with {versions} versions of qemu-img",
+                    self.equipment.instars.len()
+                )
+            }
+        }
+    }
+
     /// Wall-clock seconds of all cases.
     pub fn seconds(&self) -> f64 {
         self.paces().iter().map(|(_, pace)| pace.seconds).sum()
@@ -56,7 +70,7 @@ impl Outcome {
 /// The run could not be made.
 pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let known = known()?;
-    let mut jobs: Vec<Job> = known.iter().map(known_job).collect();
+    let mut jobs = known_jobs(&args.common, &known);
     if args.case.is_empty() {
         jobs.extend(seeded(args.seed, &args.format).take(args.cases));
     } else {
@@ -88,8 +102,14 @@ pub fn replay(args: &ReplayArgs) -> Result<ExitCode> {
     }
 }
 
+/// The cases of the known divergences, which are between an instar and a qemu-img: a pair is not put to them.
+pub fn known_jobs(args: &Common, known: &[Known]) -> Vec<Job> {
+    let shown = known.iter().filter(|_| !args.is_pair());
+    shown.map(known_job).collect()
+}
+
 /// The case that shows a known divergence.
-pub fn known_job(known: &Known) -> Job {
+fn known_job(known: &Known) -> Job {
     Job {
         label: format!("known divergence {}", known.id),
         shows: Some(known.id.clone()),
@@ -123,7 +143,7 @@ fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, stored: &Stored) -> Res
         expected: Some(jobs.len()),
         jobs: Box::new(jobs.into_iter()),
         until: None,
-        complete: matches!(stored, Stored::Formats(_)) && !baselines.live.is_empty(),
+        complete: matches!(stored, Stored::Formats(_)) && !args.is_pair() && !baselines.live.is_empty(),
         explain: !args.report.is_empty(),
         threads: args.jobs,
     };

@@ -4,7 +4,7 @@ use crate::campaign::{Job, Judged};
 use crate::cause::{Cause, causes};
 use crate::equipment::Equipment;
 use crate::excuse::excuses;
-use oracle_judge::{Class, Finding, Known, Qemu, Subject, Verdict, all};
+use oracle_judge::{Class, Finding, Known, Subject, Verdict};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,10 +141,6 @@ impl<'a> Adder<'a> {
         }
     }
 
-    fn qemu(&self, judged: &Judged) -> Option<&'a Qemu> {
-        self.equipment.qemus.get(judged.right?)
-    }
-
     /// The known divergences that excuse a finding.
     pub fn excuses(&self, job: &Job, judged: &Judged, finding: &Finding) -> Vec<&'a Known> {
         excuses(self.equipment, self.known, &job.case, judged, finding)
@@ -164,7 +160,7 @@ impl<'a> Adder<'a> {
     }
 
     fn add_finding(&mut self, index: usize, job: &Job, judged: &Judged, finding: &Finding) {
-        let other = self.qemu(judged).map_or("itself", |q| q.name());
+        let other = self.equipment.right_name(judged.right).unwrap_or("itself");
         let between = format!("{} and {other}", judged.left);
         let new = || Group::new(finding.class.clone(), &job.label, index, &finding.detail);
         let group = self.groups.entry(finding.class.clone()).or_insert_with(new);
@@ -176,8 +172,12 @@ impl<'a> Adder<'a> {
     /// The sum; `complete` if every known divergence had its case run.
     pub fn finish(mut self, complete: bool) -> Tally {
         let mut counts = std::mem::take(&mut self.counts);
-        self.tally.oracles =
-            all().iter().map(|o| (o.name(), counts.remove(o.name()).unwrap_or_default())).collect();
+        self.tally.oracles = self
+            .equipment
+            .oracles()
+            .iter()
+            .map(|o| (o.name(), counts.remove(o.name()).unwrap_or_default()))
+            .collect();
         self.tally.groups = self.groups.into_values().collect();
         self.tally.groups.sort_by_key(|g| (g.job, g.class.clone()));
         self.tally.causes = causes(&self.tally.groups);

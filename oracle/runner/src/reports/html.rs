@@ -63,7 +63,7 @@ fn head(outcome: &Outcome) -> Markup {
         p class=(if bad { "verdict disagree" } else { "verdict agree" }) { (verdict(tally)) }
         ul .soft { @for (what, pace) in outcome.paces() { li { (what) ": " (pace) } } }
         details {
-            summary { "Compared: " (outcome.equipment.instars.len()) " engines of instar with " (outcome.grid.columns.len() - 1) " versions of qemu-img" }
+            summary { "Compared: " (outcome.compared()) }
             div { ul .soft { @for note in &outcome.equipment.notes { li { (note) } } } }
         }
     }

@@ -12,10 +12,10 @@ const MAX_DETAIL: usize = 200;
 /// The summary.
 pub fn text(outcome: &Outcome, kept: &[Kept]) -> String {
     let tally = &outcome.tally;
-    let (seconds, versions) = (outcome.seconds(), outcome.grid.columns.len().saturating_sub(1));
+    let seconds = outcome.seconds();
     // Writing to a string cannot fail.
-    let mut text =
-        format!("## oracle: {} cases and {versions} qemu-img versions in {seconds:.0} s\n\n", tally.cases);
+    let mut text = format!("## oracle: {} cases in {seconds:.0} s\n\n", tally.cases);
+    let _ = writeln!(text, "- compared: {}", code(&outcome.compared()));
     for (what, pace) in outcome.paces() {
         let _ = writeln!(text, "- {what}: {pace}");
     }

@@ -38,6 +38,7 @@ fn head(grid: &Grid) -> Markup {
         (Origin::Alone, "instar"),
         (Origin::Live, "qemu-img, run here"),
         (Origin::Baseline, "qemu-img, from baselines"),
+        (Origin::Pair, "here and there"),
     ];
     let count = |origin| grid.columns.iter().filter(|column| column.origin == origin).count();
     html! {
