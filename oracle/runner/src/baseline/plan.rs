@@ -4,7 +4,6 @@ use crate::archive::Archive;
 use crate::args::{Common, Source};
 use anyhow::{Result, anyhow};
 use oracle_baseline::{Label, Store};
-use oracle_judge::Version;
 use std::collections::BTreeSet;
 
 /// The versions that are asked for and that are compared with from baselines.
@@ -39,13 +38,14 @@ impl Plan {
     }
 
     fn add_all(&mut self, archive: &Archive, from: Source) -> Result<()> {
-        let here: BTreeSet<Version> = archive.entries()?.into_iter().map(|entry| entry.version).collect();
+        let here = archive.entries()?.into_iter().map(|entry| Label::from(entry.version));
+        let here: BTreeSet<Label> = here.collect();
         if from != Source::Baseline && !here.is_empty() {
             self.live.push("all".into());
         }
         if from != Source::Live {
             let labels = self.store.labels().into_iter();
-            let other = |label: &Label| from == Source::Baseline || !here.contains(&label.version);
+            let other = |label: &Label| from == Source::Baseline || !here.contains(label);
             self.stored.extend(labels.filter(other));
         }
         Ok(())

@@ -83,7 +83,7 @@ pub fn compare(
             }
         }
     }
-    let oracles = sum.finish(tally, request.only.is_none());
+    let oracles = sum.finish(tally);
     let pace = stopwatch.stop(able.len());
     tally.cases += able.len();
     let cases = asked.into_iter().map(|asked| asked.case).collect();

@@ -36,8 +36,10 @@ pub struct Sum<'g> {
     counts: BTreeMap<&'static str, Counts>,
     groups: BTreeMap<Class, Group>,
     known: BTreeMap<String, usize>,
-    /// Known divergences for which a case was judged in which they may show.
-    concerned: BTreeSet<&'static str>,
+    /// Known divergences whose own case was judged.
+    checked: BTreeSet<&'static str>,
+    /// Those that it showed.
+    shown: BTreeSet<&'static str>,
 }
 
 impl<'g> Sum<'g> {
@@ -62,8 +64,17 @@ impl<'g> Sum<'g> {
             failure: None,
             cells: vec![Cell::default(); width],
         }));
-        let (counts, groups, known) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { grid, first, columns, explain, counts, groups, known, concerned: BTreeSet::new() }
+        Self {
+            grid,
+            first,
+            columns,
+            explain,
+            counts: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            known: BTreeMap::new(),
+            checked: BTreeSet::new(),
+            shown: BTreeSet::new(),
+        }
     }
 
     fn cell(&mut self, index: usize, label: &Label) -> Option<&mut Cell> {
@@ -88,15 +99,16 @@ impl<'g> Sum<'g> {
 
     /// Adds what came of one case, an instar and a version.
     pub fn add(&mut self, index: usize, instar: &str, case: &Case, pair: &Pair, answered: Vec<Answered>) {
-        let evidence = OnceCell::new();
+        let (evidence, key) = (OnceCell::new(), case.key());
+        let own = || explained().iter().filter(|e| e.case == key).map(|e| e.id);
         for one in answered {
             self.count(&one);
-            if matches!(one.verdict, Verdict::Agree | Verdict::Disagree(_)) && resized(pair.theirs) {
-                let concerned = explained().iter().filter(|e| e.concerns(case));
-                self.concerned.extend(concerned.map(|e| e.id));
+            if !matches!(one.verdict, Verdict::Skip(_)) && resized(pair.theirs) {
+                self.checked.extend(own());
             }
             for id in one.known() {
                 *self.known.entry(id.into()).or_default() += 1;
+                self.shown.extend(own().filter(|own| *own == id));
             }
             if let Some(cell) = self.cell(index, pair.label) {
                 match &one.verdict {
@@ -167,11 +179,10 @@ impl<'g> Sum<'g> {
         column.map_or_else(|| label.to_string(), ToString::to_string)
     }
 
-    /// Adds the sum to `tally`, and returns the counts; `complete` if no case of the formats was left out, so that what
-    /// excused nothing is stale.
-    pub fn finish(mut self, tally: &mut Tally, complete: bool) -> Vec<(&'static str, Counts)> {
-        for id in self.concerned.iter().filter(|_| complete) {
-            if !self.known.contains_key(*id) && !tally.stale.iter().any(|stale| stale == id) {
+    /// Adds the sum to `tally`, and returns the counts. A known divergence is stale if its own case does not show it.
+    pub fn finish(mut self, tally: &mut Tally) -> Vec<(&'static str, Counts)> {
+        for id in self.checked.difference(&self.shown) {
+            if !tally.stale.iter().any(|stale| stale == id) {
                 tally.stale.push((*id).to_string());
             }
         }
@@ -197,3 +208,6 @@ fn resized(outcome: &Outcome) -> bool {
     let accepted = |resizes: &Vec<serde_json::Value>| resizes.iter().all(|resize| resize["rc"] == 0);
     outcome["resizes"].as_array().is_some_and(accepted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-//! The page that `oracle compare --report html=PATH` writes, as a real browser shows it.
+//! The page that `oracle compare --report html=PATH` writes of every version, as a real browser shows it.
+
+mod planted;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ const CASE: &str = r#"{"fixture": {"size": 1048576, "format": "raw"}, "resizes":
 const BUDGET: &str = "--virtual-time-budget=5000";
 
 fn main() -> ExitCode {
-    let name = "the page opens in a browser, and so does what differs";
+    let name = "the page of every version opens in a browser, and so does what differs";
     let missing = match (browser(), answers("qemu-img")) {
         (None, _) => Some("no chromium in PATH"),
         (_, false) => Some("no qemu-img in PATH"),
@@ -36,30 +38,76 @@ fn browser() -> Option<&'static str> {
 fn page() -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
     let page = report(dir.path())?;
-    let text = std::fs::read_to_string(&page)?;
-    let link = text.split("href=\"#d").nth(1).and_then(|rest| rest.split('"').next());
-    let link = format!("d{}", link.ok_or("no cell leads to what differs")?);
-
     let closed = dom(dir.path(), &page, "")?;
     let rows = closed.matches("<tr id=\"r").count();
     ensure(rows > 6 && closed.contains("<table class=\"grid\">"), "no table of cases")?;
+    ensure(closed.contains("class=\"verdict disagree\""), "the verdict is not that of the whole run")?;
     ensure(!closed.contains("<details open"), "something is open before it was asked for")?;
-    let opened = dom(dir.path(), &page, &link)?;
+    let columns = columns(&closed);
+    ensure(columns.len() > 24, &format!("only {} columns: {columns:?}", columns.len()))?;
+    for version in planted::versions()? {
+        ensure(columns.contains(&version.as_str()), &format!("{version} is no column"))?;
+    }
+
+    let known = link(&closed, "known").ok_or("no cell leads to a known divergence")?;
+    opens(dir.path(), &page, known, "<span class=\"tag known\">")?;
+    let wrong = link(&closed, "disagree edge").or_else(|| link(&closed, "disagree"));
+    let wrong = wrong.ok_or("no cell leads to what is planted")?;
+    ensure(closed.matches("<td class=\"disagree").count() == 1, "more differs than what is planted")?;
+    let column = wrong.rsplit('-').next().and_then(|column| columns.get(column.parse::<usize>().ok()?));
+    ensure(column == Some(&planted::VERSION), &format!("{column:?} differs, not {}", planted::VERSION))?;
+    let block = opens(dir.path(), &page, wrong, planted::CLASS)?;
+    ensure(block.contains("<tr class=\"differs field\""), "the class's own field is not marked")?;
+    ensure(
+        block.contains(&format!("qemu-img {} (baseline)</th>", planted::VERSION)),
+        "who answered is not said",
+    )?;
+
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    screenshot(dir.path(), &page, "1900,1600", &place.join("report.png"))?;
+    screenshot(dir.path(), &page, "700,1600", &place.join("report-narrow.png"))
+}
+
+/// The names in the second line of the table's head.
+fn columns(dom: &str) -> Vec<&str> {
+    let head = dom.split("</thead>").find(|part| part.contains("<table class=\"grid\">")).unwrap_or_default();
+    let line = head.rsplit("<tr>").next().unwrap_or_default();
+    line.split("</th>")
+        .filter_map(|cell| cell.rsplit_once('>').map(|(_, name)| name))
+        .filter(|n| !n.is_empty())
+        .collect()
+}
+
+/// Where the first cell of that class leads to, if to a block.
+fn link<'d>(dom: &'d str, class: &str) -> Option<&'d str> {
+    let start = format!("<td class=\"{class}\"");
+    let cells = dom.split(start.as_str()).skip(1);
+    let mut links =
+        cells.filter_map(|cell| cell.split("</td>").next()?.split("href=\"#").nth(1)?.split('"').next());
+    links.find(|link| link.starts_with('d'))
+}
+
+/// The block that opens when the browser goes to `link`; it alone, and with `content` and a marked line in it.
+fn opens(dir: &Path, page: &Path, link: &str, content: &str) -> Result<String, Failed> {
+    let opened = dom(dir, page, link)?;
     ensure(opened.matches("<details open").count() == 1, "the link opened nothing, or too much")?;
     let block = opened.split("<details open").nth(1).and_then(|rest| rest.split("</details>").next());
     let block = block.unwrap_or_default();
     ensure(block.contains(&format!("id=\"{link}\"")), "the link opened another block")?;
     ensure(block.contains("<tr class=\"differs"), "no line is marked as differing")?;
+    ensure(block.contains(content), &format!("{content} is not there"))?;
+    Ok(block.to_string())
+}
 
-    let shot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.png");
-    let _ = std::fs::remove_file(&shot);
+fn screenshot(dir: &Path, page: &Path, size: &str, shot: &Path) -> Result<(), Failed> {
+    let _ = std::fs::remove_file(shot);
     chromium(
-        dir.path(),
-        &[&format!("--screenshot={}", shot.display()), "--window-size=1400,1600"],
-        &page,
+        dir,
+        &[&format!("--screenshot={}", shot.display()), &format!("--window-size={size}")],
+        page,
         "",
     )?;
-    let image = std::fs::read(&shot)?;
+    let image = std::fs::read(shot)?;
     ensure(image.starts_with(b"\x89PNG") && image.len() > 20_000, "the screenshot is empty")?;
     println!("screenshot: {}", shot.display());
     Ok(())
@@ -69,13 +117,16 @@ fn ensure(holds: bool, otherwise: &str) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(otherwise.into()) }
 }
 
-/// A report on the known divergences and one case, by the oracle as it is.
+/// A report on the known divergences, one case and a few of the baselines, by the oracle as it is.
 fn report(dir: &Path) -> Result<PathBuf, Failed> {
     let case = dir.join("<b onclick='x'>&case.json");
     std::fs::write(&case, CASE)?;
     let page = dir.join("report.html");
     let mut command = Command::new(env!("CARGO_BIN_EXE_oracle"));
-    command.args(["compare", "--engine", "in-process", "--case"]).arg(&case);
+    let baselines = dir.join("baselines");
+    planted::baselines(&baselines)?;
+    command.args(["compare", "--qemu", "all", "--engine", "in-process", "--case"]).arg(&case);
+    command.arg("--baselines").arg(&baselines);
     command.arg("--keep").arg(dir.join("findings"));
     command.arg("--report").arg(format!("html={}", page.display()));
     let output = command.output()?;
