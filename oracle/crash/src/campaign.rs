@@ -2,22 +2,22 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use instar_ops::{Format, ResizeRequest, SizeRequest};
 use oracle_case::{
     Case, Content, FormatOptions, Outcome, Preallocation, Resize, Tools, build, expected_content,
     expected_steps, target,
 };
-use serde::Serialize;
 
-use crate::disk::Failure;
 use crate::engine::{Engine, InProcess};
-use crate::faults::for_each_fault;
+use crate::faults::{answer, for_each_fault, in_turn};
 use crate::image::Image;
 use crate::judge::{Bad, Good, Judge, Step};
-use crate::opinion::second_opinion;
-use crate::states::{Bounds, Part, State, for_each_state};
+use crate::opinion::Expected;
+use crate::question::{Kind, Question};
+use crate::report::{BadState, CaseReport, Cause};
+use crate::states::{Bounds, State, for_each_state};
 use crate::trace::Trace;
 
 /// log2 of the largest cluster: beyond it, the same plans only move more bytes.
@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 16 << 20;
 const MOST_BAD: usize = 16;
 
 /// How a case is gone through.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Options<'a> {
     /// How far each interval is gone through.
     pub bounds: Bounds,
@@ -36,12 +36,13 @@ pub struct Options<'a> {
     pub seed: u64,
     /// What is resized with.
     pub engine: &'a dyn Engine,
-    /// What makes the fixtures, and is asked for second opinions.
+    /// Calls of each resize that the engine's own device lets fail, at most, if it is not the one in this process; of
+    /// more, an even choice.
+    pub engine_faults: usize,
+    /// What makes the fixtures.
     pub tools: &'a Tools,
-    /// A second opinion is asked for on one state of so many, and on the first of each kind; 0 for none at all.
+    /// One state of so many is drawn for a second opinion; 0 for none, and none of any kind.
     pub opinion_every: u64,
-    /// Kinds of states on which there was a second opinion.
-    pub kinds: Mutex<HashSet<String>>,
     /// Only this state of this resize, counted from 0.
     pub only: Option<(usize, State)>,
 }
@@ -50,59 +51,6 @@ impl std::fmt::Debug for dyn Engine + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// What was done to the image before it was found bad.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// A crash.
-    State(State),
-    /// This call failed like that.
-    Fault {
-        /// Its number.
-        call: usize,
-        /// How.
-        failure: Failure,
-    },
-    /// Nothing: the resize came to its end.
-    End,
-    /// The resize was refused.
-    Refused,
-    /// The engines took different ways.
-    Engines,
-}
-
-/// A state that is no good image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadState {
-    /// The resize of the case, counted from 0.
-    pub resize: usize,
-    /// What was done.
-    pub cause: Cause,
-    /// `format/direction/kind`, for grouping.
-    pub class: String,
-    /// What is wrong, in words.
-    pub detail: String,
-}
-
-/// What came of a case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CaseReport {
-    /// Resizes that changed the image.
-    pub resizes: u64,
-    /// States that were built.
-    pub states: u64,
-    /// Different ones among those of one resize: these were judged.
-    pub distinct: u64,
-    /// Calls that were made to fail.
-    pub faults: u64,
-    /// States that a real qemu-img was asked about.
-    pub opinions: u64,
-    /// What is no good.
-    pub bad: Vec<BadState>,
-    /// Why (the rest of) the case was not run.
-    pub skipped: Option<String>,
 }
 
 /// Runs `case` in `dir`, which is empty.
@@ -121,7 +69,7 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
         report.skipped = Some("images of more than 16 MiB".into());
         return Ok(report);
     }
-    let mut run = Run { case, dir, options, report, image, opinion: 0 };
+    let mut run = Run { case, dir, options, report, image, kinds: HashSet::new() };
     let mut content = expected_content(&case.fixture);
     let mut stale = false;
     for (number, (resize, after)) in case.resizes.iter().zip(expected_steps(case)).enumerate() {
@@ -143,7 +91,8 @@ struct Run<'r> {
     options: &'r Options<'r>,
     report: CaseReport,
     image: Image,
-    opinion: u64,
+    /// Kinds of states that there is a question about.
+    kinds: HashSet<Kind>,
 }
 
 /// One resize under judgement.
@@ -151,8 +100,9 @@ struct Trying<'t> {
     number: usize,
     step: Step,
     /// What a guest sees in the end, unless something of an earlier shrink may show.
-    content: Option<Content>,
+    content: Option<Arc<Content>>,
     trace: &'t Trace,
+    calls: &'t [bool],
 }
 
 impl Run<'_> {
@@ -188,14 +138,23 @@ impl Run<'_> {
         }
         if self.options.engine.name() != InProcess.name() {
             self.compare(number, &request, &traced.trace)?;
+            self.report.compared += 1;
         }
         let before = judge.step(&self.image, format, content, new, stale);
         let step = before.map_err(|bad| format!("the image before resize {number}: {bad}"))?;
         self.report.resizes += u64::from(!traced.trace.is_empty());
         let mut after = content.clone();
         after.resize(new);
-        let trying = Trying { number, step, content: (!stale).then_some(after), trace: &traced.trace };
-        self.crashes(judge, &trying, &request);
+        let trying = Trying {
+            number,
+            step,
+            content: (!stale).then(|| Arc::new(after)),
+            trace: &traced.trace,
+            calls: &traced.calls,
+        };
+        let mut seen = HashSet::new();
+        self.engine_faults(judge, &trying, &request, &mut seen)?;
+        self.crashes(judge, &trying, &request, &mut seen);
         Ok(true)
     }
 
@@ -209,9 +168,42 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Lets calls of the engine's own device fail, and judges what that leaves.
+    fn engine_faults(
+        &mut self,
+        judge: &mut Judge,
+        trying: &Trying,
+        request: &ResizeRequest,
+        seen: &mut HashSet<u128>,
+    ) -> Result<(), String> {
+        if self.options.only.is_some() {
+            return Ok(());
+        }
+        let (all, most) = (trying.calls.len(), self.options.engine_faults.max(1));
+        for (turn, call) in (0..all).step_by(all.div_ceil(most).max(1)).enumerate() {
+            let failure = in_turn(turn, trying.calls[call]);
+            let engine = self.options.engine;
+            let Some(mut failed) = engine.fail(&self.image, request, self.dir, call, failure)? else {
+                break;
+            };
+            self.report.engine_faults += 1;
+            let cause = || Cause::GuestFault { call, failure };
+            if let Err(bad) = answer(failure, &failed.result) {
+                self.bad(trying.number, trying.direction(), cause(), bad);
+            }
+            self.state(judge, trying, &mut failed.image, seen, &cause);
+        }
+        Ok(())
+    }
+
     /// Judges all states, and leaves the image as the resize leaves it.
-    fn crashes(&mut self, judge: &mut Judge, trying: &Trying, request: &ResizeRequest) {
-        let mut seen = HashSet::new();
+    fn crashes(
+        &mut self,
+        judge: &mut Judge,
+        trying: &Trying,
+        request: &ResizeRequest,
+        seen: &mut HashSet<u128>,
+    ) {
         let mut image = std::mem::take(&mut self.image);
         image.mark();
         if self.options.only.is_none() {
@@ -221,7 +213,7 @@ impl Run<'_> {
                 if let Err(bad) = answer {
                     self.bad(trying.number, trying.direction(), cause(), bad);
                 }
-                self.state(judge, trying, image, &mut seen, &cause);
+                self.state(judge, trying, image, seen, &cause);
             });
         }
         for (interval, ops) in trying.trace.intervals.iter().enumerate() {
@@ -230,7 +222,7 @@ impl Run<'_> {
             for_each_state(trying.trace, interval, bounds, seed, &mut |state| {
                 if self.options.only.as_ref().is_none_or(|only| *only == (trying.number, state.clone())) {
                     state.apply(trying.trace, &mut image);
-                    self.state(judge, trying, &mut image, &mut seen, &|| Cause::State(state.clone()));
+                    self.state(judge, trying, &mut image, seen, &|| Cause::State(state.clone()));
                     image.rewind();
                 }
                 self.report.bad.len() < MOST_BAD
@@ -239,7 +231,7 @@ impl Run<'_> {
         }
         image.mark();
         match judge.judge_end(&image, &trying.step) {
-            Ok(good) => self.ask(trying, &image, &good, true, &|| Cause::End),
+            Ok(good) => self.ask(trying, &image, &good, self.is_drawn(image.hash()), &Cause::End),
             Err(bad) => self.bad(trying.number, trying.direction(), Cause::End, bad),
         }
         self.image = image;
@@ -260,31 +252,37 @@ impl Run<'_> {
             return;
         }
         self.report.distinct += 1;
-        let sampled = hash.is_multiple_of(u128::from(self.options.opinion_every.max(1)));
+        let (drawn, cause) = (self.is_drawn(hash), cause());
         let judged =
-            judge.judge(image, &trying.step, |image, good| self.ask(trying, image, good, sampled, cause));
+            judge.judge(image, &trying.step, |image, good| self.ask(trying, image, good, drawn, &cause));
         if let Err(bad) = judged {
-            self.bad(trying.number, trying.direction(), cause(), bad);
+            self.bad(trying.number, trying.direction(), cause, bad);
         }
     }
 
-    /// Asks qemu-img, if the state was chosen or is the first of its kind.
-    fn ask(&mut self, trying: &Trying, image: &Image, good: &Good, sampled: bool, cause: &dyn Fn() -> Cause) {
-        let fresh = || {
-            let kind = trying.kind(good, &cause());
-            self.options.kinds.lock().is_ok_and(|mut kinds| kinds.insert(kind))
-        };
-        if self.options.opinion_every == 0 || !(sampled || fresh()) {
+    /// The bytes of a state decide whether it is drawn, and the seed which bytes do.
+    fn is_drawn(&self, hash: u128) -> bool {
+        let every = u128::from(self.options.opinion_every);
+        every > 0 && (hash ^ u128::from(self.options.seed)).is_multiple_of(every)
+    }
+
+    /// Keeps the state for qemu-img, if it was drawn or is the first of its kind.
+    fn ask(&mut self, trying: &Trying, image: &Image, good: &Good, drawn: bool, cause: &Cause) {
+        if self.options.opinion_every == 0 {
             return;
         }
-        self.opinion += 1;
-        self.report.opinions += 1;
-        let dir = self.dir.join(format!("opinion{}", self.opinion));
-        let content = trying.content.as_ref();
-        let said = second_opinion(&self.options.tools.qemu_img, &dir, image, &trying.step, good, content);
-        drop(std::fs::remove_dir_all(&dir));
-        if let Err(bad) = said {
-            self.bad(trying.number, trying.direction(), cause(), bad);
+        let kind = Kind::of(&trying.step, good, cause, trying.trace.intervals.len());
+        if self.kinds.insert(kind) || drawn {
+            self.report.questions.push(Question {
+                kind,
+                drawn,
+                resize: trying.number,
+                cause: cause.clone(),
+                stem: format!("{}/{}", self.case.fixture.format.name(), trying.direction()),
+                image: image.clone(),
+                expected: Expected::of(&trying.step, good),
+                content: trying.content.clone(),
+            });
         }
     }
 
@@ -301,25 +299,6 @@ impl Trying<'_> {
             std::cmp::Ordering::Equal => "same",
             std::cmp::Ordering::Greater => "grow",
         }
-    }
-
-    /// What kind of state it is: a second opinion is asked for on the first of each.
-    fn kind(&self, good: &Good, cause: &Cause) -> String {
-        let what = match cause {
-            Cause::State(state) => {
-                let torn = state.arrived.iter().any(|(_, part)| *part != Part::All);
-                format!("interval {} of {}, torn {torn}", state.interval, self.trace.intervals.len())
-            }
-            Cause::Fault { failure, .. } => format!("{failure:?}"),
-            Cause::End | Cause::Refused | Cause::Engines => "end".into(),
-        };
-        format!(
-            "{:?} {} {what} new {} leaks {}",
-            self.step.format,
-            self.direction(),
-            good.is_new,
-            good.leaks > 0
-        )
     }
 }
 

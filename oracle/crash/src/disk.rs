@@ -4,7 +4,7 @@ use instar_ops::disk::{Direction, IoError};
 use instar_ops::{Disk, Preallocation, ReadAt, ResizeOutcome};
 
 use crate::image::{Image, to_usize};
-use crate::trace::{Op, Trace};
+use crate::trace::{Op, SECTOR, Trace};
 
 /// An image in memory as a disk, for one job.
 #[derive(Debug)]
@@ -88,16 +88,37 @@ pub fn finish(outcome: &ResizeOutcome, mode: Preallocation, len: u64) -> Vec<Op>
 }
 
 /// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Failure {
-    /// With this errno, and nothing of it is done.
+    /// With this errno, and nothing of it is done. If it is a broken device's ([`Failure::lasts`]), neither is any change or
+    /// flush after it.
     Errno(u32),
     /// With this errno, after half of a write or of a range of zeros was done.
     Short(u32),
 }
 
-/// A disk of which one call fails. It counts the changes that are asked of it after that.
+/// errno of a device that is broken.
+pub const EIO: u32 = 5;
+/// errno of a device that is full.
+pub const ENOSPC: u32 = 28;
+
+impl Failure {
+    /// Whether all changes and flushes that come later fail, too: a broken device stays broken, a full one has room for
+    /// something else.
+    #[must_use]
+    pub const fn lasts(self) -> bool {
+        matches!(self, Self::Errno(EIO))
+    }
+
+    /// What lands of a short write of `len` bytes: half of it in whole sectors, as a full disk has it.
+    #[must_use]
+    pub fn landed(len: usize) -> usize {
+        to_usize(len as u64 / 2 / SECTOR * SECTOR)
+    }
+}
+
+/// A disk of which one call fails, and those after it if the failure lasts.
 #[derive(Debug)]
 pub struct FaultyDisk<'i> {
     disk: MemoryDisk<'i>,
@@ -106,14 +127,12 @@ pub struct FaultyDisk<'i> {
     failure: Failure,
     /// Whether the call came, and failed.
     pub failed: bool,
-    /// Changes and flushes asked for after the failure.
-    pub later: usize,
 }
 
 impl<'i> FaultyDisk<'i> {
     /// Fails the call number `call`, counted from 0 over reads, writes, zeroing and flushes.
     pub fn new(image: &'i mut Image, call: usize, failure: Failure) -> Self {
-        Self { disk: MemoryDisk::new(image), call, calls: 0, failure, failed: false, later: 0 }
+        Self { disk: MemoryDisk::new(image), call, calls: 0, failure, failed: false }
     }
 
     /// How many calls came, up to the one that failed.
@@ -124,8 +143,7 @@ impl<'i> FaultyDisk<'i> {
 
     fn due(&mut self, direction: Direction) -> Option<Failure> {
         if self.failed {
-            self.later += usize::from(direction != Direction::Read);
-            return None;
+            return (self.failure.lasts() && direction != Direction::Read).then_some(self.failure);
         }
         self.failed = self.calls == self.call;
         self.calls += 1;
@@ -157,7 +175,7 @@ impl Disk for FaultyDisk<'_> {
             return self.disk.write_at(offset, data);
         };
         if let Failure::Short(_) = failure {
-            self.disk.write_at(offset, &data[..to_usize(half(data.len() as u64))])?;
+            self.disk.write_at(offset, &data[..Failure::landed(data.len())])?;
         }
         Err(error(Direction::Write, offset, data.len() as u64, failure))
     }
@@ -167,7 +185,7 @@ impl Disk for FaultyDisk<'_> {
             return self.disk.zero_at(offset, len, unmap);
         };
         if let Failure::Short(_) = failure {
-            self.disk.zero_at(offset, half(len), unmap)?;
+            self.disk.zero_at(offset, Failure::landed(to_usize(len)) as u64, unmap)?;
         }
         Err(error(Direction::Write, offset, len, failure))
     }
@@ -178,9 +196,4 @@ impl Disk for FaultyDisk<'_> {
             None => self.disk.flush(),
         }
     }
-}
-
-/// What lands of a short write: whole sectors, as a full disk has it; half of one that has no more.
-const fn half(len: u64) -> u64 {
-    if len > crate::trace::SECTOR { len / 2 / crate::trace::SECTOR * crate::trace::SECTOR } else { 0 }
 }

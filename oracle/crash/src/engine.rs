@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use instar_ops::{ResizeOutcome, ResizeRequest, SCRATCH_LEN, resize};
+use instar_ops::{OpError, ResizeOutcome, ResizeRequest, resize};
 
-use crate::disk::{MemoryDisk, finish};
+use crate::disk::{Failure, MemoryDisk, finish};
 use crate::image::Image;
+use crate::scratch;
 use crate::trace::{Op, Trace};
 
 /// What a resize did.
@@ -13,6 +14,9 @@ use crate::trace::{Op, Trace};
 pub struct Traced {
     /// Every change of the file, the final truncation included.
     pub trace: Trace,
+    /// The calls of its device, in order: whether each is a flush. The final truncation and preallocation are not among
+    /// them.
+    pub calls: Vec<bool>,
     /// What it came to, or the error that it ended with.
     pub outcome: Result<ResizeOutcome, String>,
 }
@@ -26,6 +30,7 @@ impl Traced {
         request: &ResizeRequest,
         start: &Image,
     ) -> Self {
+        let calls = trace.calls();
         if let Ok(outcome) = &outcome {
             let mut end = start.clone();
             trace.apply(&mut end);
@@ -38,7 +43,7 @@ impl Traced {
                 }
             }
         }
-        Self { trace, outcome }
+        Self { trace, calls, outcome }
     }
 }
 
@@ -52,6 +57,31 @@ pub trait Engine: Sync {
     /// # Errors
     /// It could not be tried.
     fn resize(&self, image: &Image, request: &ResizeRequest, dir: &Path) -> Result<Traced, String>;
+
+    /// Resizes a copy of `image` with the change or flush number `call`, counted from 0, failing. `None` from an engine that
+    /// does what instar's code does in this process, where calls are made to fail anyway.
+    ///
+    /// # Errors
+    /// It could not be tried.
+    fn fail(
+        &self,
+        _image: &Image,
+        _request: &ResizeRequest,
+        _dir: &Path,
+        _call: usize,
+        _failure: Failure,
+    ) -> Result<Option<Failed>, String> {
+        Ok(None)
+    }
+}
+
+/// A resize of which one call failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// What it left.
+    pub image: Image,
+    /// What it answered.
+    pub result: Result<(), OpError>,
 }
 
 /// instar's own code in this process, on a disk in memory.
@@ -66,7 +96,7 @@ impl Engine for InProcess {
     fn resize(&self, image: &Image, request: &ResizeRequest, _: &Path) -> Result<Traced, String> {
         let mut copy = image.clone();
         let mut disk = MemoryDisk::recording(&mut copy);
-        let outcome = resize(&mut disk, request, &mut vec![0; SCRATCH_LEN]).map_err(|e| e.to_string());
+        let outcome = scratch::with(|scratch| resize(&mut disk, request, scratch)).map_err(|e| e.to_string());
         Ok(Traced::finished(disk.into_trace(), outcome, request, image))
     }
 }

@@ -1,16 +1,13 @@
 //! A device that fails: at every call in turn, in every way that a call can fail.
 
 use instar_ops::disk::{Direction, IoError};
-use instar_ops::{OpError, ResizeRequest, SCRATCH_LEN, resize};
+use instar_ops::{OpError, ResizeRequest, resize};
 
-use crate::disk::{Failure, FaultyDisk};
+use crate::disk::{EIO, ENOSPC, Failure, FaultyDisk};
 use crate::image::Image;
 use crate::judge::Bad;
+use crate::scratch;
 
-/// errno of a device that is broken.
-const EIO: u32 = 5;
-/// errno of a device that is full.
-const ENOSPC: u32 = 28;
 /// Calls of one resize that are made to fail, at most; of more, an even choice.
 const MOST_CALLS: usize = 256;
 
@@ -20,28 +17,26 @@ pub type Each<'e> = dyn FnMut(usize, Failure, &mut Image, Result<(), Bad>) + 'e;
 /// Resizes `image` with one call after the other failing. `each` is told after each; the image is
 /// rewound to its mark after that.
 pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Each) {
-    let mut scratch = vec![0; SCRATCH_LEN];
-    let calls = calls(image, request, &mut scratch);
+    let calls = calls(image, request);
     for call in (0..calls).step_by(calls.div_ceil(MOST_CALLS).max(1)) {
         let mut failures = vec![Failure::Errno(EIO)];
         while let Some(failure) = failures.pop() {
             let mut disk = FaultyDisk::new(image, call, failure);
-            let result = resize(&mut disk, request, &mut scratch).map(|_| ());
-            let later = disk.later;
+            let result = scratch::with(|scratch| resize(&mut disk, request, scratch)).map(|_| ());
             if failure == Failure::Errno(EIO) && is_write(&result) {
                 failures.extend([Failure::Errno(ENOSPC), Failure::Short(ENOSPC)]);
             }
-            each(call, failure, image, answer(failure, &result, later));
+            each(call, failure, image, answer(failure, &result));
             image.rewind();
         }
     }
 }
 
 /// How many calls the resize makes when none of them fails.
-fn calls(image: &mut Image, request: &ResizeRequest, scratch: &mut [u8]) -> usize {
+fn calls(image: &mut Image, request: &ResizeRequest) -> usize {
     let mut disk = FaultyDisk::new(image, usize::MAX, Failure::Errno(EIO));
     // What comes of it has been looked at already.
-    let _ = resize(&mut disk, request, scratch);
+    let _ = scratch::with(|scratch| resize(&mut disk, request, scratch));
     let calls = disk.calls();
     image.rewind();
     calls
@@ -51,14 +46,23 @@ const fn is_write(result: &Result<(), OpError>) -> bool {
     matches!(result, Err(OpError::Io(IoError { direction: Direction::Write, .. })))
 }
 
-/// The error must be that of the device, and nothing may be written once one came.
-fn answer(failure: Failure, result: &Result<(), OpError>, later: usize) -> Result<(), Bad> {
+/// How the `turn`th call that is made to fail does so, if they take turns; a flush cannot be short of space.
+pub const fn in_turn(turn: usize, is_flush: bool) -> Failure {
+    match (turn % 3, is_flush) {
+        (0, _) | (_, true) => Failure::Errno(EIO),
+        (1, false) => Failure::Errno(ENOSPC),
+        _ => Failure::Short(ENOSPC),
+    }
+}
+
+/// The error must be that of the device. What is done to the image after it is judged by what it leaves.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn answer(failure: Failure, result: &Result<(), OpError>) -> Result<(), Bad> {
     let (Failure::Errno(expected) | Failure::Short(expected)) = failure;
     match result {
-        Err(OpError::Io(e)) if e.errno == expected && later == 0 => Ok(()),
-        Err(OpError::Io(e)) if e.errno == expected => {
-            Err(Bad::new("goes-on", format!("{later} changes or flushes after the error")))
-        }
+        Err(OpError::Io(e)) if e.errno == expected => Ok(()),
         Err(e) => Err(Bad::new("error", format!("the error is {e}"))),
         Ok(()) => Err(Bad::new("error", "there is no error")),
     }

@@ -1,13 +1,16 @@
 //! Whether what a crash left is a good image.
 
+use std::collections::HashMap;
+
 use instar_ops::{
-    CheckFinding, CheckRequest, Format, Preallocation, ResizeRequest, SCRATCH_LEN, SizeRequest, check, resize,
+    CheckFinding, CheckRequest, Format, Preallocation, ResizeRequest, SizeRequest, check, resize,
 };
 use oracle_case::Content;
 
 use crate::content::Preserved;
 use crate::disk::{MemoryDisk, finish};
 use crate::image::Image;
+use crate::scratch;
 use crate::walk::Walk;
 
 /// One resize that is about to be judged. Sizes in bytes; for raw they are lengths of the file.
@@ -56,18 +59,12 @@ pub struct Good {
     pub leaks_past_end: u64,
 }
 
-/// Judges images, one after the other; its buffers are the most expensive thing about it.
-#[derive(Debug)]
+/// Judges images, one after the other, and keeps its buffers.
+#[derive(Debug, Default)]
 pub struct Judge {
     walk: Walk,
-    scratch: Vec<u8>,
-}
-
-impl Default for Judge {
-    /// The scratch buffer begins with what is left of an earlier job, as it does for all jobs but the first.
-    fn default() -> Self {
-        Self { walk: Walk::default(), scratch: vec![0xa5; SCRATCH_LEN] }
-    }
+    /// Leaks of the good images that a second resize led to, by their hash: many states end as the same image.
+    ends: HashMap<u128, u64>,
 }
 
 impl Judge {
@@ -83,6 +80,7 @@ impl Judge {
         new: u64,
         stale: bool,
     ) -> Result<Step, Bad> {
+        self.ends.clear();
         let mut step = Step {
             format,
             old: image.len(),
@@ -117,9 +115,13 @@ impl Judge {
         let good = self.good(image, step)?;
         self.engine_check(image, step, good.leaks)?;
         meanwhile(image, &good);
-        self.again(image, step)?;
-        let end = self.good(image, step)?;
-        self.ended(image, step, &end, good.leaks + good.leaks_past_end)?;
+        Self::again(image, step)?;
+        let (hash, leaks) = (image.hash(), good.leaks + good.leaks_past_end);
+        if self.ends.get(&hash).is_none_or(|known| *known > leaks) {
+            let end = self.good(image, step)?;
+            self.ended(image, step, &end, leaks)?;
+            self.ends.insert(hash, end.leaks);
+        }
         Ok(good)
     }
 
@@ -134,17 +136,14 @@ impl Judge {
     }
 
     /// Resizes `image` again as the resize of `step` did.
-    ///
-    /// # Errors
-    /// That this did not work.
-    fn again(&mut self, image: &mut Image, step: &Step) -> Result<(), Bad> {
+    fn again(image: &mut Image, step: &Step) -> Result<(), Bad> {
         let request = ResizeRequest {
             format: Some(step.format),
             size: SizeRequest::Absolute(step.new),
             shrink: true,
             preallocation: Preallocation::Off,
         };
-        let outcome = resize(&mut MemoryDisk::new(image), &request, &mut self.scratch)
+        let outcome = scratch::with(|scratch| resize(&mut MemoryDisk::new(image), &request, scratch))
             .map_err(|e| Bad::new("again", format!("resizing again: {e}")))?;
         finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
         Ok(())
@@ -190,8 +189,8 @@ impl Judge {
                 first.get_or_insert(finding);
             }
         };
-        let report = check(&mut MemoryDisk::new(image), &request, &mut self.scratch, &mut keep)
-            .map_err(|e| Bad::new("check", format!("instar check: {e}")))?;
+        let check = |scratch: &mut [u8]| check(&mut MemoryDisk::new(image), &request, scratch, &mut keep);
+        let report = scratch::with(check).map_err(|e| Bad::new("check", format!("instar check: {e}")))?;
         if report.corruptions + report.check_errors > 0 {
             return Err(Bad::new(
                 "check",

@@ -17,8 +17,38 @@ const MOST_COMPARED: u64 = 1 << 30;
 /// Exit code of `qemu-img check` for leaks and nothing else.
 const LEAKS: Ending = Ending::Exit(3);
 
-/// Asks `qemu_img` in the directory `dir`, which is its own: it must open `image` at the size that is `good`, find the leaks
-/// that are there and nothing else, free them, resize again, and then read `content` if there is any.
+/// What an image must be to qemu-img.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// Its format.
+    pub format: Format,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The size in bytes that it can be resized to.
+    pub new: u64,
+    /// Clusters that are leaked.
+    pub leaks: u64,
+    /// Clusters past the end of the file with a refcount: leaks as soon as the file reaches them.
+    pub leaks_past_end: u64,
+}
+
+impl Expected {
+    /// What follows from a good state of a resize.
+    #[must_use]
+    pub const fn of(step: &Step, good: &Good) -> Self {
+        Self {
+            format: step.format,
+            size: if good.is_new { step.new } else { step.old },
+            new: step.new,
+            leaks: good.leaks,
+            leaks_past_end: good.leaks_past_end,
+        }
+    }
+}
+
+/// Asks `qemu_img` in the directory `dir`, which is its own: it must open `image` at its size, find the leaks that are there
+/// and nothing else, free them (`check -r leaks`) so that none is left, resize again, free what that made a leak, and then
+/// read `content` if there is any.
 ///
 /// # Errors
 /// What it does not like.
@@ -26,40 +56,23 @@ pub fn second_opinion(
     qemu_img: &Tool,
     dir: &Path,
     image: &Image,
-    step: &Step,
-    good: &Good,
+    expected: &Expected,
     content: Option<&Content>,
 ) -> Result<(), Bad> {
     let broken = |e: std::io::Error| Bad::new("qemu-img", e.to_string());
     std::fs::create_dir_all(dir).map_err(broken)?;
     image.store(&dir.join(IMAGE)).map_err(broken)?;
-    let format = match step.format {
-        Format::Raw => "raw",
-        Format::Qcow2 => "qcow2",
-    };
-    let ask = |verb: &str, words: &[&str]| {
-        let args = [verb, "-f", format].into_iter().chain(words.iter().copied());
-        run_tool(qemu_img, dir, args).map_err(|e| Bad::new("qemu-img", e.to_string()))
-    };
-    let info = json(&accepted("info", ask("info", &["--output=json", IMAGE])?)?)?;
-    let size = if good.is_new { step.new } else { step.old };
+    let asked = Asked { qemu_img, dir, format: expected.format };
+    let info = json(&asked.accepted("info", &["--output=json", IMAGE])?)?;
     let seen = info["virtual-size"].as_u64();
-    let expected = if step.format == Format::Raw { size.next_multiple_of(512) } else { size };
-    if seen != Some(expected) {
-        return Err(Bad::new("qemu-size", format!("qemu-img info says {seen:?} bytes, not {expected}")));
+    let size =
+        if expected.format == Format::Raw { expected.size.next_multiple_of(512) } else { expected.size };
+    if seen != Some(size) {
+        return Err(Bad::new("qemu-size", format!("qemu-img info says {seen:?} bytes, not {size}")));
     }
-    if step.format == Format::Qcow2 {
-        checked(&ask("check", &["--output=json", IMAGE])?, good.leaks..=good.leaks)?;
-        if good.leaks > 0 {
-            accepted("check -r leaks", ask("check", &["-r", "leaks", IMAGE])?)?;
-            checked(&ask("check", &["--output=json", IMAGE])?, 0..=0)?;
-        }
-    }
-    let new = step.new.to_string();
-    accepted("resize", ask("resize", &["--shrink", IMAGE, &new])?)?;
-    if step.format == Format::Qcow2 {
-        checked(&ask("check", &["--output=json", IMAGE])?, 0..=good.leaks_past_end)?;
-    }
+    asked.freed(expected.leaks..=expected.leaks)?;
+    asked.accepted("resize", &["--shrink", IMAGE, &expected.new.to_string()])?;
+    asked.freed(0..=expected.leaks_past_end)?;
     let Some(content) = content.filter(|content| content.size() <= MOST_COMPARED) else {
         return Ok(());
     };
@@ -70,7 +83,42 @@ pub fn second_opinion(
         .for_each(|e| expected.write(e.offset, &vec![e.byte; crate::image::to_usize(e.len)]));
     expected.set_len(content.size());
     expected.store(&dir.join("expected")).map_err(broken)?;
-    accepted("compare", ask("compare", &["-F", "raw", IMAGE, "expected"])?).map(|_| ())
+    asked.accepted("compare", &["-F", "raw", IMAGE, "expected"]).map(|_| ())
+}
+
+/// A qemu-img and where the image is.
+struct Asked<'a> {
+    qemu_img: &'a Tool,
+    dir: &'a Path,
+    format: Format,
+}
+
+impl Asked<'_> {
+    fn ask(&self, verb: &str, words: &[&str]) -> Result<Ran, Bad> {
+        let format = match self.format {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+        };
+        let args = [verb, "-f", format].into_iter().chain(words.iter().copied());
+        run_tool(self.qemu_img, self.dir, args).map_err(|e| Bad::new("qemu-img", e.to_string()))
+    }
+
+    fn accepted(&self, verb: &str, words: &[&str]) -> Result<Ran, Bad> {
+        accepted(verb, self.ask(verb, words)?)
+    }
+
+    /// The check finds so many leaks and nothing else, and none once they are freed. Where none is found, there is
+    /// nothing to free: refcounts past the end of the file are no leaks to any check.
+    fn freed(&self, leaks: RangeInclusive<u64>) -> Result<(), Bad> {
+        if self.format == Format::Raw {
+            return Ok(());
+        }
+        if checked(&self.ask("check", &["--output=json", IMAGE])?, leaks)? > 0 {
+            self.accepted("check", &["-r", "leaks", IMAGE])?;
+            checked(&self.ask("check", &["--output=json", IMAGE])?, 0..=0)?;
+        }
+        Ok(())
+    }
 }
 
 fn accepted(what: &str, ran: Ran) -> Result<Ran, Bad> {
@@ -84,7 +132,8 @@ fn json(ran: &Ran) -> Result<Value, Bad> {
     serde_json::from_str(&ran.stdout).map_err(|e| Bad::new("qemu-img", format!("{e}: {}", ran.summary())))
 }
 
-fn checked(ran: &Ran, leaks: RangeInclusive<u64>) -> Result<(), Bad> {
+/// How many leaks there are.
+fn checked(ran: &Ran, leaks: RangeInclusive<u64>) -> Result<u64, Bad> {
     let answer = json(ran)?;
     let count = |name: &str| answer[name].as_u64().unwrap_or(0);
     if count("corruptions") + count("check-errors") > 0 || !(ran.success() || ran.ending == LEAKS) {
@@ -99,5 +148,5 @@ fn checked(ran: &Ran, leaks: RangeInclusive<u64>) -> Result<(), Bad> {
             format!("qemu-img check finds {} leaks, not {leaks:?}", count("leaks")),
         ));
     }
-    Ok(())
+    Ok(count("leaks"))
 }

@@ -101,6 +101,18 @@ impl Trace {
         self.intervals.push(Vec::new());
     }
 
+    /// The calls of the device that made this trace, in order: whether each is a flush.
+    #[must_use]
+    pub fn calls(&self) -> Vec<bool> {
+        let mut calls = Vec::new();
+        for ops in &self.intervals {
+            calls.extend(ops.iter().map(|_| false).chain([true]));
+        }
+        // The last interval goes on.
+        calls.pop();
+        calls
+    }
+
     /// How many changes there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,9 +7,8 @@ use instar_ops::ResizeRequest;
 use oracle_case::child::Tool;
 use oracle_case::{Case, Maker, Tools};
 use oracle_crash::{Bounds, Engine, Image, InProcess, Judge, Op, Options, Trace, Traced, run_case};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
 
 /// Cases that each fault is looked for in.
 const CASES: usize = 40;
@@ -46,8 +45,8 @@ fn judge(engine: &dyn Engine) -> (u64, BTreeMap<String, usize>) {
     let none = || Tool::new("none");
     let tools = Tools { qemu_img: none(), qemu_io: none() };
     let bounds = Bounds { exhaustive: 8, samples: 64, scattered: 16, cuts: 4 };
-    let kinds = Mutex::new(HashSet::new());
-    let options = Options { bounds, seed: 1, engine, tools: &tools, opinion_every: 0, kinds, only: None };
+    let options =
+        Options { bounds, seed: 1, engine, engine_faults: 0, tools: &tools, opinion_every: 0, only: None };
     let mut judge = Judge::default();
     let (mut states, mut bad) = (0, BTreeMap::new());
     for case in cases() {

@@ -1,26 +1,29 @@
 //! The subcommand `crash`: every state that a crash or a failing device can leave of a resize.
 
 mod kvm;
+mod line;
 mod report;
 
 use crate::archive::Archive;
 use crate::args::{FormatName, OutputForm};
-use crate::{COULD_NOT_RUN, DIVERGED, equipment};
+use crate::{COULD_NOT_RUN, DIVERGED, equipment, run};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use oracle_case::{Case, Maker, Tools};
-use oracle_crash::{Bounds, CaseReport, Engine, InProcess, Judge, Options, State, run_case};
-use rayon::prelude::*;
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use kvm::InGuest;
+use line::Labelled;
+use oracle_case::{Case, Maker};
+use oracle_crash::{Bounds, CaseReport, InProcess, Options, State};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Cases that are run at a time; whether there are enough states is asked after each such batch, so that the same seed
-/// comes to the same states however many processors there are.
-const BATCH: usize = 16;
+/// One case of so many is resized in a guest, when both engines take part.
+const GUEST_EVERY: usize = 32;
+/// Calls of a guest's device that are made to fail in each resize, at most, when both engines take part.
+const FEW_FAULTS: usize = 8;
+/// The same when only guests resize.
+const ALL_FAULTS: usize = 256;
 /// One case of so many begins with an image that qemu-img made if its fixture says so.
 const QEMU_MADE: u64 = 16;
 
@@ -45,8 +48,8 @@ pub struct CrashArgs {
     /// Of the case, judge only this state: JSON as a report has it, with the number of the resize.
     #[arg(long, value_name = "JSON", requires = "case")]
     state: Option<String>,
-    /// Resize with this engine.
-    #[arg(long, value_name = "ENGINE", default_value = "in-process")]
+    /// Resize with this engine. With both, a few of the cases are resized in a guest, if there is a KVM.
+    #[arg(long, value_name = "ENGINE", default_value = "both")]
     engine: CrashEngine,
     /// Ask qemu-img about one state of so many; it is asked about the first of each kind anyway.
     #[arg(long, value_name = "N", default_value_t = 500)]
@@ -72,6 +75,8 @@ enum CrashEngine {
     Kvm,
     /// In the oracle's own process.
     InProcess,
+    /// In the one or the other.
+    Both,
 }
 
 /// A campaign as it went.
@@ -79,7 +84,50 @@ enum CrashEngine {
 struct Campaign {
     cases: Vec<(String, Case)>,
     reports: Vec<Result<CaseReport, String>>,
+    /// States that qemu-img was asked about.
+    opinions: u64,
+    /// Why no guest took part, if it should have.
+    no_guest: Option<String>,
     elapsed: Duration,
+}
+
+/// How a campaign is gone about.
+struct Plan {
+    /// How many different states are enough.
+    states: u64,
+    jobs: usize,
+    guest: Option<InGuest>,
+    /// One case of so many is the guest's.
+    guest_every: usize,
+}
+
+impl Plan {
+    /// # Errors
+    /// There is no KVM, and nothing else was asked for.
+    fn new(args: &CrashArgs) -> Result<(Self, Option<String>)> {
+        let (guest, missing) = match (args.engine, InGuest::open()) {
+            (CrashEngine::InProcess, _) => (None, None),
+            (CrashEngine::Kvm, Err(e)) => return Err(e),
+            (CrashEngine::Both, Err(e)) => (None, Some(e.to_string())),
+            (_, Ok(guest)) => (Some(guest), None),
+        };
+        let guest_every = if args.engine == CrashEngine::Kvm { 1 } else { GUEST_EVERY };
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = if args.jobs == 0 { processors() } else { args.jobs };
+        // Of cases that are named, every one is wanted.
+        let states = if args.case.is_empty() { args.states } else { u64::MAX };
+        Ok((Self { states, jobs, guest, guest_every }, missing))
+    }
+
+    /// The options of the case with this number.
+    fn options_of<'a>(&'a self, number: usize, options: &Options<'a>) -> Options<'a> {
+        match &self.guest {
+            Some(guest) if number.is_multiple_of(self.guest_every) => {
+                Options { engine: guest, ..options.clone() }
+            }
+            _ => options.clone(),
+        }
+    }
 }
 
 /// Judges crash states until there were enough.
@@ -87,14 +135,7 @@ struct Campaign {
 /// # Errors
 /// The campaign could not be run.
 pub fn run(args: &CrashArgs) -> Result<ExitCode> {
-    let archive = Archive::at(args.archive.as_deref())?;
-    let tools = equipment::makers(&archive, &[])?;
-    let engine: Box<dyn Engine> = match args.engine {
-        CrashEngine::Kvm => Box::new(kvm::InGuest::open()?),
-        CrashEngine::InProcess => Box::new(InProcess),
-    };
-    let options = options(args, engine.as_ref(), &tools)?;
-    let campaign = campaign(args, &options)?;
+    let campaign = campaign(args)?;
     let groups = report::groups(&campaign);
     report::keep(&campaign, &groups, &args.keep)?;
     match args.output {
@@ -110,56 +151,35 @@ pub fn run(args: &CrashArgs) -> Result<ExitCode> {
     })
 }
 
-fn options<'a>(args: &CrashArgs, engine: &'a dyn Engine, tools: &'a Tools) -> Result<Options<'a>> {
+fn campaign(args: &CrashArgs) -> Result<Campaign> {
+    let tools = equipment::makers(&Archive::at(args.archive.as_deref())?, &[])?;
+    let (plan, no_guest) = Plan::new(args)?;
     let only: Option<(usize, State)> = match &args.state {
         Some(text) => Some(serde_json::from_str(text).context("--state")?),
         None => None,
     };
-    Ok(Options {
+    let options = Options {
         bounds: Bounds::default(),
         seed: args.seed,
-        engine,
-        tools,
+        engine: &InProcess,
+        engine_faults: if plan.guest_every == 1 { ALL_FAULTS } else { FEW_FAULTS },
+        tools: &tools,
         opinion_every: args.opinion_every,
-        kinds: Mutex::new(HashSet::new()),
         only,
-    })
-}
-
-fn campaign(args: &CrashArgs, options: &Options) -> Result<Campaign> {
-    let start = Instant::now();
-    let dir = tempfile::Builder::new().prefix("oracle-crash-").tempdir().context("temporary directory")?;
+    };
+    let (start, dir) = (Instant::now(), run::workplace().context("temporary directory")?);
     let bar = ProgressBar::new(args.states);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} states, {per_sec}, {eta} left")?);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs).build()?;
-    let mut campaign = Campaign::default();
-    let mut cases = cases(args)?;
-    while args.case.is_empty() || campaign.cases.is_empty() {
-        let batch: Vec<_> = cases.by_ref().take(BATCH.max(args.case.len())).collect();
-        if batch.is_empty() || campaign.sum(|r| r.distinct) >= args.states {
-            break;
-        }
-        let done = campaign.cases.len();
-        let one = |judge: &mut Judge, (i, (_, case)): (usize, &(String, Case))| {
-            let place = dir.path().join(format!("case{}", done + i));
-            let report = in_directory(&place, || run_case(case, &place, options, judge));
-            bar.inc(report.as_ref().map_or(0, |r| r.distinct));
-            report
-        };
-        let reports: Vec<_> = pool
-            .install(|| batch.par_iter().enumerate().with_max_len(1).map_init(Judge::default, one).collect());
-        campaign.reports.extend(reports);
-        campaign.cases.extend(batch);
-    }
+    let mut campaign = line::run(cases(args)?, &plan, &options, dir.path(), &bar);
     bar.finish_and_clear();
     if campaign.cases.is_empty() {
         bail!("no cases");
     }
-    campaign.elapsed = start.elapsed();
+    (campaign.elapsed, campaign.no_guest) = (start.elapsed(), no_guest);
     Ok(campaign)
 }
 
-fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = (String, Case)> + '_>> {
+fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + '_>> {
     let most = args.cases.unwrap_or(usize::MAX);
     if args.case.is_empty() {
         let wanted = |case: &Case| {
@@ -170,7 +190,7 @@ fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = (String, Case)> + '
         let seeded = seeded.map(|(seed, case)| (format!("seed {seed}"), own_layout(seed, case)));
         return Ok(Box::new(seeded.take(most)));
     }
-    let read = |path: &PathBuf| -> Result<(String, Case)> {
+    let read = |path: &PathBuf| -> Result<Labelled> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
         Ok((name.clone(), Case::from_json(&text).context(name)?))
@@ -187,14 +207,6 @@ fn own_layout(seed: u64, case: Case) -> Case {
     own.legalize();
     let same = (&own.fixture.format, &own.fixture.writes) == (&case.fixture.format, &case.fixture.writes);
     if same && !seed.is_multiple_of(QEMU_MADE) { own } else { case }
-}
-
-fn in_directory<T>(place: &Path, run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    std::fs::create_dir_all(place).map_err(|e| format!("{}: {e}", place.display()))?;
-    let result = run();
-    // It goes with the directory around it at the latest.
-    drop(std::fs::remove_dir_all(place));
-    result
 }
 
 impl Campaign {

@@ -81,6 +81,18 @@ fn failures(campaign: &Campaign) -> Vec<String> {
     labelled.filter_map(|((label, _), report)| Some(format!("{label}: {}", report.as_ref().err()?))).collect()
 }
 
+/// Where the traces are from.
+fn guests(campaign: &Campaign) -> String {
+    let (all, guests) = (campaign.sum(|r| r.resizes), campaign.sum(|r| r.compared));
+    match &campaign.no_guest {
+        Some(why) => format!("traces: {all} of the engine in process, none of a guest: {why}"),
+        None => format!(
+            "traces: {} of the engine in process, {guests} of guests, which do the same",
+            all - guests
+        ),
+    }
+}
+
 /// Prints it for people.
 pub fn human(campaign: &Campaign, groups: &[Group], args: &CrashArgs) {
     println!(
@@ -91,11 +103,13 @@ pub fn human(campaign: &Campaign, groups: &[Group], args: &CrashArgs) {
         campaign.sum(|r| r.distinct),
         per_second(campaign),
     );
+    println!("{}", guests(campaign));
     println!(
-        "{} calls of the device were made to fail; qemu-img gave {} second opinions",
+        "{} calls of the device in process and {} of a guest's were made to fail",
         campaign.sum(|r| r.faults),
-        campaign.sum(|r| r.opinions)
+        campaign.sum(|r| r.engine_faults)
     );
+    println!("qemu-img was asked about {} states", campaign.opinions);
     for (why, count) in skipped(campaign) {
         println!("not run (to the end): {count} cases: {why}");
     }
@@ -135,7 +149,10 @@ pub fn json(campaign: &Campaign, groups: &[Group], args: &CrashArgs) -> Result<(
         "distinct_states": campaign.sum(|r| r.distinct),
         "states_per_second": per_second(campaign),
         "faults": campaign.sum(|r| r.faults),
-        "opinions": campaign.sum(|r| r.opinions),
+        "guest_traces": campaign.sum(|r| r.compared),
+        "guest_faults": campaign.sum(|r| r.engine_faults),
+        "no_guest": campaign.no_guest,
+        "opinions": campaign.opinions,
         "seconds": campaign.elapsed.as_secs_f64(),
         "skipped": skipped(campaign),
         "failures": failures(campaign),

@@ -1,4 +1,6 @@
-//! `oracle crash` in both engines, and real resizes that are killed at some moment.
+//! `oracle crash` in both engines, and real resizes that are killed at some moment or run out of space.
+
+mod full;
 
 use instar_ops::Format;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
         Some(why) => trial.with_ignored_flag(true).with_kind(why.to_string()),
         None => trial,
     };
-    let trials = vec![
+    let mut trials = vec![
         ignored(Trial::test("in-process-states-are-good", || campaign("in-process")), no_qemu),
         ignored(
             Trial::test("kvm-traces-are-the-same-and-good", || campaign("kvm")),
@@ -35,6 +37,15 @@ fn main() -> ExitCode {
         Trial::test("a-killed-grow-leaves-a-good-image", || killed(4 << 30)),
         Trial::test("a-killed-shrink-leaves-a-good-image", || killed(64 << 10)),
     ];
+    let no_mount = full::missing();
+    for engine in ["in-process", "kvm"] {
+        let why = no_mount.or(no_kvm.as_deref().filter(|_| engine == "kvm"));
+        for (format, preallocation) in [("qcow2", "off"), ("raw", "falloc"), ("raw", "full")] {
+            let name = format!("a-full-file-system-{engine}-{format}-{preallocation}");
+            let trial = Trial::test(name, move || full::is_survived(engine, format, preallocation));
+            trials.push(ignored(trial, why));
+        }
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -49,6 +60,10 @@ fn campaign(engine: &str) -> Result<(), Failed> {
     let states = report["distinct_states"].as_u64().unwrap_or(0);
     if !output.status.success() || states < 100 {
         return Err(format!("{} after {states} states: {:#}", output.status, report["bad"]).into());
+    }
+    let guest = |what: &str| report[what].as_u64().unwrap_or(0);
+    if engine == "kvm" && (guest("guest_traces") < 20 || guest("guest_faults") < 20) {
+        return Err(format!("too little of it is a guest's: {report:#}").into());
     }
     Ok(())
 }
