@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
+mod faults;
 mod misdeeds;
 mod operations;
 
@@ -15,7 +16,7 @@ type Body = fn(Kvm);
 
 fn main() -> std::process::ExitCode {
     let missing = Kvm::open().err().map(|e| e.to_string());
-    let bodies = misdeeds::TRIALS.iter().chain(operations::TRIALS);
+    let bodies = misdeeds::TRIALS.iter().chain(operations::TRIALS).chain(faults::TRIALS);
     let trials = bodies.map(|(name, body)| trial(name, *body, missing.as_deref())).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
