@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// The file of a finding that names its classes, one a line, the one to read first.
 pub const CLASSES: &str = "classes.txt";
+/// Where baselines are, unless it is said.
+const BASELINES: &str = "baselines";
 /// How many findings are kept and shrunk; more than that nobody reads.
 const MAX_FINDINGS: usize = 12;
 /// How many cases are tried to shrink one.
@@ -91,6 +93,9 @@ fn asked(args: &Common) -> String {
         Source::Live => " --from live".into(),
         Source::Baseline => " --from baseline".into(),
     });
+    if args.baselines != Path::new(BASELINES) {
+        words.push(format!(" --baselines {}", args.baselines.display()));
+    }
     words.push(if args.matrix { " --matrix".into() } else { String::new() });
     words.concat()
 }

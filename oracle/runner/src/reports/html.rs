@@ -75,7 +75,7 @@ fn findings(outcome: &Outcome, kept: &[Kept]) -> Markup {
         @if !tally.causes.is_empty() { h2 { "Findings" } }
         @for (i, cause) in tally.causes.iter().enumerate() {
             @if let Some(group) = cause.first(&tally.groups) {
-                h3 id=(format!("f{i}")) { span .tag.disagree { (cause.cases) " cases" } code { (group.class) } }
+                h3 id=(format!("f{i}")) { span .tag.disagree { (count(cause.cases, "case")) } code { (group.class) } }
                 p { code { (group.detail) } }
                 p .soft { "Between " (between(&group.between)) }
                 @if let Some(kept) = kept.get(i) {
@@ -86,8 +86,8 @@ fn findings(outcome: &Outcome, kept: &[Kept]) -> Markup {
                 @let others = cause.others(&tally.groups);
                 @if !others.is_empty() {
                     details {
-                        summary { "Also seen as " (others.len()) " other kinds" }
-                        div { ul { @for other in others { li { code { (other.class) } " " (other.jobs.len()) " cases" } } } }
+                        summary { "Also seen as " (count(others.len(), "other kind")) }
+                        div { ul { @for other in others { li { code { (other.class) } " " (count(other.jobs.len(), "case")) } } } }
                     }
                 }
             }
@@ -97,6 +97,11 @@ fn findings(outcome: &Outcome, kept: &[Kept]) -> Markup {
             ul { @for id in &tally.stale { li { code { (id) } ": its case does not diverge any more" } } }
         }
     }
+}
+
+/// A number with its noun.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Who differs from whom, as long as the list is one that is read.
