@@ -89,7 +89,7 @@ fn print_cause(tally: &Tally, cause: &Cause, kept: Option<&Kept>) {
         println!("  also seen as {} ({} cases)", other.class, other.jobs.len());
     }
     if let Some(kept) = kept {
-        println!("  shrunk to: {}", kept.describe);
+        println!("  simplest case: {}", kept.describe);
         println!("  replay: {}", replay(kept));
     }
 }

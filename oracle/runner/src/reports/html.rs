@@ -79,7 +79,7 @@ fn findings(outcome: &Outcome, kept: &[Kept]) -> Markup {
                 p { code { (group.detail) } }
                 p .soft { "Between " (between(&group.between)) }
                 @if let Some(kept) = kept.get(i) {
-                    p { "Shrunk to: " (kept.describe) }
+                    p { "Simplest case: " (kept.describe) }
                     p .soft { code { (replay(kept)) } }
                 }
                 p .soft { "First in " a href=(format!("#r{}", group.job)) { (group.label) } "." }
