@@ -54,6 +54,9 @@ pub struct CompareArgs {
     /// Run this case instead of seeded ones; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub case: Vec<PathBuf>,
+    /// Where findings are kept; what was kept there before is not new, and does not fail the run.
+    #[arg(long, value_name = "DIR", conflicts_with = "keep")]
+    pub findings: Option<PathBuf>,
     /// What is compared, and how.
     #[command(flatten)]
     pub common: Common,

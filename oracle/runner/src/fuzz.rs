@@ -2,7 +2,6 @@
 
 use crate::args::{Common, FuzzArgs, OutputForm};
 use crate::baseline::recorded;
-use crate::cause::causes;
 use crate::keep::CLASSES;
 use crate::run::{conclude, equipment, known_jobs, seeded, workplace};
 use crate::session::{self, Plan};
@@ -42,13 +41,15 @@ pub fn fuzz(args: &FuzzArgs) -> Result<ExitCode> {
         threads: common.jobs,
     };
     let mut outcome: run::Outcome = session::run(plan, equipment, known, dir.path())?;
-    outcome.tally.groups.retain(|group| !old.contains(&group.class.to_string()));
-    outcome.tally.causes = causes(&outcome.tally.groups);
+    outcome.forget(&old);
     conclude(&common, &outcome, dir.path())
 }
 
 /// Every class that a finding in `dir` names.
-fn classes(dir: &Path) -> Result<BTreeSet<String>> {
+///
+/// # Errors
+/// A finding cannot be read.
+pub fn classes(dir: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let Ok(entries) = fs::read_dir(dir) else { return Ok(found) };
     for entry in entries {

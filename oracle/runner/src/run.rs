@@ -3,7 +3,9 @@
 use crate::args::{Common, CompareArgs, FormatName, OutputForm, ReplayArgs};
 use crate::baseline::recorded::{self, Recorded};
 use crate::campaign::Job;
+use crate::cause::causes;
 use crate::equipment::Equipment;
+use crate::fuzz::classes;
 use crate::grid::Grid;
 use crate::pace::Pace;
 use crate::session::{self, Plan};
@@ -12,6 +14,7 @@ use crate::{COULD_NOT_RUN, DIVERGED, json, keep, report, reports};
 use anyhow::{Context, Result};
 use oracle_case::Case;
 use oracle_judge::{Known, Subject, known};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,17 +47,18 @@ impl Outcome {
         live.into_iter().chain(recorded).collect()
     }
 
+    /// Leaves out the classes that were found before.
+    pub fn forget(&mut self, old: &BTreeSet<String>) {
+        self.tally.groups.retain(|group| !old.contains(&group.class.to_string()));
+        self.tally.causes = causes(&self.tally.groups);
+    }
+
     /// What was compared with what, in a few words.
     pub fn compared(&self) -> String {
         let versions = self.grid.columns.len().saturating_sub(1);
         match &self.equipment.pair {
             Some(pair) => format!("{} (here) and {} (there)", pair.left.name(), pair.right.name()),
-            None => {
-                format!(
-                    "{} engines of instar with {versions} versions of qemu-img",
-                    self.equipment.instars.len()
-                )
-            }
+            None => format!("instar with {versions} versions of qemu-img"),
         }
     }
 
@@ -78,7 +82,12 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
             jobs.push(job_of_file(path)?);
         }
     }
-    run(&args.common, known, jobs, &Stored::Formats(&args.format))
+    let (mut common, mut old) = (args.common.clone(), BTreeSet::new());
+    if let Some(findings) = &args.findings {
+        old = classes(findings)?;
+        common.keep = findings.clone();
+    }
+    run(&common, known, jobs, &Stored::Formats(&args.format), &old)
 }
 
 /// Which of the baselines' cases are compared.
@@ -97,8 +106,8 @@ pub fn replay(args: &ReplayArgs) -> Result<ExitCode> {
     let path = &args.case;
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     match serde_json::from_str(&text) {
-        Ok(case) => run(&args.common, known()?, Vec::new(), &Stored::One(case)),
-        Err(_) => run(&args.common, known()?, vec![job_of_file(path)?], &Stored::None),
+        Ok(case) => run(&args.common, known()?, Vec::new(), &Stored::One(case), &BTreeSet::new()),
+        Err(_) => run(&args.common, known()?, vec![job_of_file(path)?], &Stored::None, &BTreeSet::new()),
     }
 }
 
@@ -130,14 +139,26 @@ fn job_of_file(path: &Path) -> Result<Job> {
     Ok(Job { label: path.display().to_string(), shows: None, case })
 }
 
-fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, stored: &Stored) -> Result<ExitCode> {
+/// Runs cases, and reports the classes that are not among `old`.
+fn run(
+    args: &Common,
+    known: Vec<Known>,
+    jobs: Vec<Job>,
+    stored: &Stored,
+    old: &BTreeSet<String>,
+) -> Result<ExitCode> {
     let dir = workplace().context("temporary directory")?;
     let baselines = recorded::Plan::of(args)?;
     let equipment = equipment(args, &baselines, dir.path())?;
     // Without a qemu-img only the baselines' cases can be compared.
     let jobs = if baselines.live.is_empty() { Vec::new() } else { jobs };
     if args.output == OutputForm::Human {
-        report::equipment(&equipment, &format!("{} cases", jobs.len()));
+        let kept = if old.is_empty() {
+            String::new()
+        } else {
+            format!("; {} kinds of divergence kept before", old.len())
+        };
+        report::equipment(&equipment, &format!("{} cases{kept}", jobs.len()));
     }
     let plan = Plan {
         expected: Some(jobs.len()),
@@ -163,6 +184,7 @@ fn run(args: &Common, known: Vec<Known>, jobs: Vec<Job>, stored: &Stored) -> Res
     };
     let Outcome { equipment, tally, grid, .. } = &mut outcome;
     outcome.recorded = recorded::compare(&request, equipment, tally, grid)?;
+    outcome.forget(old);
     conclude(args, &outcome, dir.path())
 }
 
