@@ -1,5 +1,5 @@
-//! Faults that `oracle compare` must catch: each is planted in a copy of the sources, instar is built
-//! from that, and the comparison must find fault with it by an oracle that says what is wrong.
+//! Faults that `oracle compare` or `oracle crash` must catch: each is planted in a copy of the sources, instar or an oracle
+//! that resizes in its own process is built from that, and must find fault with it in words that say what is wrong.
 //!
 //! Slow, so the trials are ignored by default: scripts/planted-faults runs them.
 
@@ -41,13 +41,25 @@ struct Fault {
     name: String,
     /// The file it is planted in, from the top of the sources.
     file: String,
-    /// Text that exactly one line of the file has.
+    /// Text that the file has exactly once.
     find: String,
     replace: String,
     /// The format of the cases that can show it.
     format: String,
-    /// Oracles any of which must report it.
+    /// What must catch it.
+    #[serde(default)]
+    by: Search,
+    /// Oracles, or kinds of bad crash states, any of which must be reported.
     caught_by: Vec<String>,
+}
+
+/// What catches a fault.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Search {
+    #[default]
+    Compare,
+    Crash,
 }
 
 static TREE: LazyLock<Result<Tree, String>> =
@@ -65,7 +77,10 @@ fn main() -> ExitCode {
         }
     };
     let slow = |trial: Trial| trial.with_ignored_flag(true).with_kind(SLOW);
-    let mut trials = vec![slow(Trial::test("no-fault", no_fault))];
+    let mut trials = vec![
+        slow(Trial::test("no-fault", no_fault)),
+        slow(Trial::test("no-fault-for-crash", no_fault_for_crash)),
+    ];
     for fault in &faults.fault {
         let fault = fault.clone();
         trials.push(slow(Trial::test(fault.name.clone(), move || is_caught(&fault))));
@@ -98,7 +113,7 @@ fn plant(fault: &Fault) -> Plant<'_> {
 }
 
 fn no_fault() -> Result<(), Failed> {
-    let instar = tree()?.build("no-fault", None).map_err(text)?;
+    let instar = tree()?.build("instar", "no-fault", None).map_err(text)?;
     for format in ["qcow2", "raw"] {
         let (code, oracles) = compare(&instar, "no-fault", format).map_err(text)?;
         if code != Some(AGREED) {
@@ -108,9 +123,21 @@ fn no_fault() -> Result<(), Failed> {
     Ok(())
 }
 
+fn no_fault_for_crash() -> Result<(), Failed> {
+    let oracle = tree()?.build("oracle", "no-fault", None).map_err(text)?;
+    match crash(&oracle, "no-fault", "qcow2").map_err(text)? {
+        (Some(AGREED), _) => Ok(()),
+        (code, kinds) => Err(format!("exit {code:?}, bad states: {kinds:?}").into()),
+    }
+}
+
 fn is_caught(fault: &Fault) -> Result<(), Failed> {
-    let instar = tree()?.build(&fault.name, Some(&plant(fault))).map_err(text)?;
-    let (code, oracles) = compare(&instar, &fault.name, &fault.format).map_err(text)?;
+    let build = |program| tree()?.build(program, &fault.name, Some(&plant(fault))).map_err(text);
+    let (code, oracles) = match fault.by {
+        Search::Compare => compare(&build("instar")?, &fault.name, &fault.format),
+        Search::Crash => crash(&build("oracle")?, &fault.name, &fault.format),
+    }
+    .map_err(text)?;
     if code != Some(DIVERGED) || !oracles.iter().any(|oracle| fault.caught_by.contains(oracle)) {
         return Err(format!("exit {code:?}, found by {oracles:?}, not {:?}", fault.caught_by).into());
     }
@@ -136,6 +163,19 @@ fn compare(instar: &Path, name: &str, format: &str) -> Result<(Option<i32>, Vec<
         found.filter_map(|d| Some(d["class"]["oracle"].as_str()?.into())).collect();
     oracles.dedup();
     Ok((output.status.code(), oracles))
+}
+
+/// Has an oracle with a fault look for bad crash states; returns its exit code and the kinds of states found.
+fn crash(oracle: &Path, name: &str, format: &str) -> Result<(Option<i32>, Vec<String>), Failure> {
+    let mut oracle = Command::new(oracle);
+    oracle.args(["crash", "--engine", "in-process", "--opinion-every", "0", "--output", "json"]);
+    oracle.args(["--cases", &CASES.to_string(), "--seed", &SEED.to_string(), "--format", format]);
+    let output = oracle.arg("--keep").arg(place().join("findings").join(name)).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("{e}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let kind = |bad: &Value| Some(bad["class"].as_str()?.rsplit('/').next()?.to_owned());
+    let kinds = report["bad"].as_array().into_iter().flatten().filter_map(kind).collect();
+    Ok((output.status.code(), kinds))
 }
 
 /// Files with seeded cases in which there is little to shrink: what a fault breaks, it breaks in many

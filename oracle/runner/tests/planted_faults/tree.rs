@@ -21,7 +21,7 @@ pub struct Tree {
     turn: Mutex<()>,
 }
 
-/// One line of one file, and what is put in its place.
+/// A place in one file, and what is put there.
 pub struct Plant<'a> {
     pub file: &'a str,
     pub find: &'a str,
@@ -31,9 +31,9 @@ pub struct Plant<'a> {
 impl Plant<'_> {
     /// The text of the file with the fault.
     pub fn put_into(&self, good: &str) -> Result<String, String> {
-        match good.lines().filter(|line| line.contains(self.find)).count() {
+        match good.matches(self.find).count() {
             1 => Ok(good.replacen(self.find, self.replace, 1)),
-            lines => Err(format!("{lines} lines of {} have {:?}", self.file, self.find)),
+            times => Err(format!("{} has {:?} {times} times", self.file, self.find)),
         }
     }
 }
@@ -49,21 +49,21 @@ impl Tree {
         }
         remove_others(&root, &root, &files)?;
         let mut tree = Self { root, target, guest: OsString::new(), turn: Mutex::new(()) };
-        let told = tree.cargo(&["--message-format=json"])?;
+        let told = tree.cargo("instar", &["--message-format=json"])?;
         let script = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(guest);
         tree.guest = script.ok_or("the build script of instar-vmm does not say where the guest is")?;
         Ok(tree)
     }
 
-    /// Builds instar with a fault, or without one, and returns a copy of it that is `name`'s own.
-    pub fn build(&self, name: &str, plant: Option<&Plant>) -> Result<PathBuf, Failure> {
+    /// Builds a program, `instar` or `oracle`, with a fault or without one, and returns a copy of it that is `name`'s own.
+    pub fn build(&self, program: &str, name: &str, plant: Option<&Plant>) -> Result<PathBuf, Failure> {
         let _turn = self.turn.lock().map_err(|_| "another build panicked")?;
         let file = plant.map(|plant| self.root.join(plant.file));
         let good = file.as_ref().map(fs::read_to_string).transpose()?;
         if let (Some(plant), Some(file), Some(good)) = (plant, &file, &good) {
             fs::write(file, plant.put_into(good)?)?;
         }
-        let built = self.cargo(&[]);
+        let built = self.cargo(program, &[]);
         if let (Some(file), Some(good)) = (&file, &good) {
             fs::write(file, good)?;
         }
@@ -71,14 +71,14 @@ impl Tree {
         // Its own name stays: messages begin with it.
         let to = self.target.with_file_name("built").join(name).join("instar");
         fs::create_dir_all(to.parent().ok_or("a file without a directory")?)?;
-        fs::copy(self.target.join("debug/instar"), &to)?;
+        fs::copy(self.target.join("debug").join(program), &to)?;
         Ok(to)
     }
 
     /// Runs `cargo build` and returns what it says on standard output.
-    fn cargo(&self, options: &[&str]) -> Result<String, Failure> {
+    fn cargo(&self, program: &str, options: &[&str]) -> Result<String, Failure> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo.args(["build", "--quiet", "--locked", "--offline", "-p", "instar"]).args(options);
+        cargo.args(["build", "--quiet", "--locked", "--offline", "--bin", program]).args(options);
         cargo.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").stdin(Stdio::null());
         if !self.guest.is_empty() {
