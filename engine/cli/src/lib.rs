@@ -6,6 +6,7 @@
 
 mod args;
 mod argv;
+mod bitmap;
 mod check;
 mod create;
 mod engine;

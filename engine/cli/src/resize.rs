@@ -1,6 +1,7 @@
 //! `instar resize`.
 
 use crate::args::{Output, PreallocationMode, ResizeArgs, SourceArgs};
+use crate::bitmap::resize_error;
 use crate::engine;
 use crate::error::CliError;
 use crate::finish::finish;
@@ -40,7 +41,7 @@ fn resize(
 ) -> Result<(ResizeOutcome, Stats), CliError> {
     let engine = engine::open(args.engine.engine)?;
     let finished = engine.resize(&image.file, request)?;
-    let outcome = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
+    let outcome = finished.result.map_err(|e| resize_error(e, &*engine, image))?;
     finish(program, &image.file, &outcome, request.preallocation)?;
     Ok((outcome, finished.stats))
 }

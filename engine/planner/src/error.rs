@@ -26,8 +26,10 @@ numbered_errors! {
         208 Backing => "resizing qcow2 images with a backing file is not supported",
         /// Snapshots of version 2 need not say how large the disk was.
         217 SnapshotsV2 => "Can't resize a v2 image which has snapshots",
-        /// As above.
-        210 Bitmaps => "resizing qcow2 images with persistent bitmaps is not supported",
+        /// A bitmap of the image, by its place in the directory, was not stored properly.
+        218 BitmapInUse { index } => "Bitmap {index} is inconsistent and cannot be used",
+        /// A bitmap of the image, by its place in the directory, would not fit what the format allows.
+        219 BitmapTooLarge { index } => "Bitmap {index} would take too much space; use larger granularity",
         /// As above.
         211 DataFile => "resizing qcow2 images with an external data file is not supported",
         /// As above.

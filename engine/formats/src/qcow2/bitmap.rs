@@ -1,6 +1,7 @@
 //! Persistent dirty bitmaps ("Bitmaps extension"): a directory of entries of varying length, each
 //! padded to 8 bytes, each naming a table of clusters.
 
+use super::Geometry;
 use super::extension::{BITMAPS, ExtensionError, Extensions};
 use super::header::{AUTOCLEAR_BITMAPS, Header};
 use super::walk::Buffered;
@@ -27,7 +28,7 @@ const GRANULARITY_BITS: core::ops::RangeInclusive<u8> = 9..=31;
 /// The one type there is: a dirty tracking bitmap.
 const TYPE_DIRTY: u8 = 1;
 /// Flag bit 0: not stored properly.
-const IN_USE: u32 = 1;
+pub const IN_USE: u32 = 1;
 /// Flag bit 1: to be tracked at once.
 const AUTO: u32 = 2;
 /// Flag bits that QEMU accepts: those two. The third of the specification, "extra data compatible", means
@@ -38,7 +39,16 @@ const ENTRY_RESERVED: u64 = 0xff00_0000_0000_01fe;
 /// Bits 9 to 55 of such an entry: the host offset.
 const ENTRY_OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 /// Bit 0 of an entry without an offset: all ones.
-const ENTRY_ONES: u64 = 1;
+pub const ENTRY_ONES: u64 = 1;
+
+/// Byte offsets of the fields of a directory entry that a resize changes. Entries are aligned to 8 bytes,
+/// so neither word is ever torn.
+pub mod at {
+    /// Byte offset of the table, u64.
+    pub const TABLE_OFFSET: u64 = 0;
+    /// Entries of the table, u32, and behind them the flags, u32.
+    pub const TABLE_ENTRIES: u64 = 8;
+}
 
 /// An entry of the bitmap directory. The name stays in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +59,8 @@ pub struct BitmapEntry {
     pub table_offset: u64,
     /// Entries of that table, 8 bytes each.
     pub table_entries: u64,
+    /// Its flags as they stand.
+    pub flags: u32,
     /// Whether it was not stored properly.
     pub in_use: bool,
     /// Whether it is to be tracked at once.
@@ -153,6 +165,7 @@ impl Bitmaps {
             offset,
             table_offset: be64(fixed, 0),
             table_entries: u64::from(be32(fixed, 8)),
+            flags,
             in_use: flags & IN_USE != 0,
             auto: flags & AUTO != 0,
             granularity_bits: fixed.get(17).copied().unwrap_or(0),
@@ -167,21 +180,33 @@ fn understood(fixed: &[u8]) -> bool {
     fixed.get(16) == Some(&TYPE_DIRTY) && be32(fixed, 12) & !KNOWN_FLAGS == 0 && be32(fixed, 20) == 0
 }
 
+/// How many bits a bitmap of a disk of `size` bytes has.
+#[must_use]
+pub const fn bits(size: u64, granularity_bits: u8) -> u64 {
+    size.div_ceil(1_u64.wrapping_shl(granularity_bits as u32))
+}
+
+/// Entries that the table of a bitmap of the whole disk has.
+#[must_use]
+pub const fn table_entries(geometry: Geometry, size: u64, granularity_bits: u8) -> u64 {
+    geometry.clusters(bits(size, granularity_bits).div_ceil(8))
+}
+
+/// Whether a bitmap table may have that many entries.
+#[must_use]
+pub fn fits(geometry: Geometry, entries: u64) -> bool {
+    (1..=MAX_TABLE).contains(&entries) && geometry.offset(entries) <= MAX_BITMAP_BYTES
+}
+
 impl BitmapEntry {
     fn plausible(&self, header: &Header) -> bool {
         let g = header.geometry;
+        let expected = table_entries(g, header.virtual_size(), self.granularity_bits);
         self.table_offset != 0
             && g.in_cluster(self.table_offset) == 0
-            && (1..=MAX_TABLE).contains(&self.table_entries)
-            && g.offset(self.table_entries) <= MAX_BITMAP_BYTES
+            && fits(g, self.table_entries)
             && GRANULARITY_BITS.contains(&self.granularity_bits)
             && (1..=MAX_NAME).contains(&self.name_len)
-            && (self.in_use || self.table_entries == self.expected_entries(header))
-    }
-
-    /// Entries that the table of a bitmap of the whole disk has.
-    fn expected_entries(&self, header: &Header) -> u64 {
-        let bits = header.virtual_size().div_ceil(1_u64.wrapping_shl(u32::from(self.granularity_bits)));
-        header.geometry.clusters(bits.div_ceil(8))
+            && (self.in_use || self.table_entries == expected)
     }
 }

@@ -1,6 +1,7 @@
 //! Small populated qcow2 images, laid out and read by hand: standard clusters and 8-byte L2 entries
 //! only, every number straight from the specification.
 
+use super::bitmaps::Bitmap;
 use super::disk::Disk512;
 use instar_ops::{CreateRequest, Format, Qcow2Options, SCRATCH_LEN, create};
 
@@ -11,10 +12,11 @@ const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 pub struct Image {
     pub bytes: Vec<u8>,
     pub size: u64,
-    cluster: u64,
+    pub cluster: u64,
     refcount_bits: u32,
     data: Vec<(u64, u8)>,
     snapshots: Vec<Snapshot>,
+    pub bitmaps: Vec<Bitmap>,
 }
 
 /// What the disk was.
@@ -35,8 +37,15 @@ impl Image {
         let cluster = 1_u64 << cluster_bits;
         disk.bytes.resize(usize::try_from(outcome.file_size_after.next_multiple_of(cluster)).unwrap(), 0);
         let data: Vec<u64> = data.iter().copied().filter(|guest| guest * cluster < size).collect();
-        let mut image =
-            Self { bytes: disk.bytes, size, cluster, refcount_bits, data: vec![], snapshots: vec![] };
+        let mut image = Self {
+            bytes: disk.bytes,
+            size,
+            cluster,
+            refcount_bits,
+            data: vec![],
+            snapshots: vec![],
+            bitmaps: vec![],
+        };
         data.iter().for_each(|guest| image.write(*guest, pattern(*guest)));
         image
     }
@@ -169,6 +178,7 @@ impl Image {
         let kept = self.size.min(new_size);
         check_disk(state, be64(state, 40), self.cluster, kept, &self.data)?;
         self.check_new_area(state)?;
+        self.check_bitmaps(state, new_size)?;
         for s in &self.snapshots {
             check_disk(state, s.l1, self.cluster, s.size, &s.data).map_err(|e| format!("snapshot: {e}"))?;
         }
@@ -240,12 +250,12 @@ pub fn is_empty_beyond(state: &[u8], size: u64) -> bool {
     })
 }
 
-fn be32(bytes: &[u8], at: u64) -> u32 {
+pub fn be32(bytes: &[u8], at: u64) -> u32 {
     let at = usize::try_from(at).unwrap();
     bytes.get(at..at + 4).map_or(0, |b| u32::from_be_bytes(b.try_into().unwrap()))
 }
 
-fn be64(bytes: &[u8], at: u64) -> u64 {
+pub fn be64(bytes: &[u8], at: u64) -> u64 {
     let at = usize::try_from(at).unwrap();
     bytes.get(at..at + 8).map_or(0, |b| u64::from_be_bytes(b.try_into().unwrap()))
 }

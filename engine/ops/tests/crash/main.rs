@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bitmaps;
 mod disk;
 mod image;
 
@@ -15,7 +16,8 @@ use std::cell::RefCell;
 use disk::{Change, Disk512, Recorder};
 use image::Image;
 use instar_ops::{
-    CheckFinding, CheckRequest, Preallocation, ResizeRequest, SCRATCH_LEN, SizeRequest, check, resize,
+    CheckFinding, CheckRequest, OpError, Preallocation, ResizeError, ResizeRequest, SCRATCH_LEN, SizeRequest,
+    check, resize,
 };
 
 /// Intervals of at most this many writes are tried exhaustively.
@@ -102,6 +104,30 @@ fn every_crash_state_with_snapshots_is_a_good_image() {
     assert!(states > 3_000, "only {states} states were judged");
 }
 
+/// Bitmaps whose tables stay, change in length, move and become empty.
+fn with_bitmaps() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    let sizes = [512, 70 << 10, 1 << 20, 3 << 20, 4 << 20, 140 << 20];
+    for (new_size, (cluster_bits, refcount_bits)) in
+        sizes.into_iter().flat_map(|size| [(size, (9, 16)), (size, (10, 1))])
+    {
+        for kinds in [&[(9, false), (9, true), (16, false)][..], &[(12, true)]] {
+            let size = if new_size == 1 << 20 { new_size } else { (3 << 20) - 512 * 13 };
+            let mut image = Image::new(cluster_bits, refcount_bits, 3, size, &[0, 3, 100, 5000]);
+            image.add_bitmaps(kinds);
+            all.push(Scenario { image, new_size });
+        }
+    }
+    all
+}
+
+#[test]
+fn every_crash_state_with_bitmaps_is_a_good_image() {
+    let all = with_bitmaps();
+    let states: usize = all.iter().map(|scenario| crash(scenario, true).expect("a good image")).sum();
+    assert!(states > 500, "only {states} states were judged");
+}
+
 /// The judge is no rubber stamp: with every barrier gone, it finds bad states.
 #[test]
 fn without_barriers_states_go_bad() {
@@ -109,6 +135,12 @@ fn without_barriers_states_go_bad() {
     assert!(bad > 50, "only {bad} resizes had a bad state");
     let bad = snapshots().iter().filter(|scenario| crash(scenario, false).is_err()).count();
     assert!(bad > 80, "only {bad} resizes with snapshots had a bad state");
+}
+
+#[test]
+fn without_barriers_bitmaps_go_bad() {
+    let bad = with_bitmaps().iter().filter(|scenario| crash(scenario, false).is_err()).count();
+    assert!(bad > 8, "only {bad} resizes with bitmaps had a bad state");
 }
 
 /// Judges the crash states of one resize and returns how many there were, or what is wrong with the
@@ -128,6 +160,9 @@ fn crash(scenario: &Scenario, barriers: bool) -> Result<usize, String> {
     }
     durable.resize(usize::try_from(outcome).unwrap(), 0);
     judge(&durable, image, scenario.new_size)?;
+    if bitmaps::any_in_use(&durable) {
+        return Err("a bitmap is in use in the end".to_owned());
+    }
     match leaks(&durable)? {
         0 => Ok(states + 1),
         n => Err(format!("{} to {} bytes leaks {n} clusters in the end", image.size, scenario.new_size)),
@@ -202,6 +237,12 @@ fn judge(state: &[u8], image: &Image, new_size: u64) -> Result<(), String> {
     leaks(state)?;
     image.check_data(state, new_size)?;
     let mut again = Disk512::new(state.to_vec());
+    if bitmaps::any_in_use(state) {
+        return match grow_or_shrink(&mut again, new_size) {
+            Err(OpError::Resize(ResizeError::BitmapInUse { .. })) if again.bytes == state => Ok(()),
+            other => Err(format!("a bitmap in use, and resizing again gives {other:?}")),
+        };
+    }
     let len = grow_or_shrink(&mut again, new_size).map_err(|e| e.to_string())?;
     again.bytes.resize(usize::try_from(len).unwrap(), 0);
     leaks(&again.bytes)?;

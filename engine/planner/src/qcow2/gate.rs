@@ -3,7 +3,7 @@
 use crate::{PlanError, ResizeError};
 use instar_formats::ImageError;
 use instar_formats::io::ReadAt;
-use instar_formats::qcow2::extension::{BITMAPS, CRYPTO};
+use instar_formats::qcow2::extension::CRYPTO;
 use instar_formats::qcow2::header::Incompatible;
 use instar_formats::qcow2::{Extensions, Header};
 
@@ -34,10 +34,8 @@ pub fn features<R: ReadAt>(image: &mut R, header: &Header) -> Result<(), PlanErr
     }
     let mut extensions = Extensions::new(header);
     while let Some(extension) = extensions.next(image)? {
-        match extension.kind {
-            BITMAPS => return Err(ResizeError::Bitmaps.into()),
-            CRYPTO => return Err(ResizeError::Encrypted.into()),
-            _ => {}
+        if extension.kind == CRYPTO {
+            return Err(ResizeError::Encrypted.into());
         }
     }
     Ok(())

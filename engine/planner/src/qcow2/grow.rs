@@ -1,5 +1,6 @@
 //! Growing: a larger L1 table where the old one is too small.
 
+use super::bitmaps::BitmapsPlan;
 use super::commit;
 use super::refcounts::{Run, table_of, update};
 use super::reserve::Reservation;
@@ -50,10 +51,12 @@ impl GrowPlan {
         image: &mut T,
         header: &Header,
         file_len: u64,
+        bitmaps: &BitmapsPlan,
         scratch: &mut Scratch<'_>,
     ) -> Result<u64, PlanError> {
         let mut new = *header;
         let Some(l1) = &self.l1 else {
+            bitmaps.guard(image, header, scratch)?;
             commit::size(image, header, self.new_size)?;
             return Ok(file_len);
         };
@@ -61,6 +64,7 @@ impl GrowPlan {
         let table = l1.table(header.geometry);
         copy_table(image, old, table, scratch.copy)?;
         l1.place.run(image, &mut new, scratch)?;
+        bitmaps.guard(image, &new, scratch)?;
         (new.size_field, new.l1_offset, new.l1_entries) = (self.new_size, table.offset, table.entries);
         commit::fields(image, &new)?;
         release(image, &new, old, scratch)?;

@@ -5,7 +5,7 @@
 //! changes ([`commit`]).
 //!
 //! **Grow** ([`grow`]), between barriers:
-//! 1. the new L1 table in clusters that are free, and the counts of these clusters ([`reserve`]): until
+//! 1. the new L1 table in clusters that are free, and the counts of these clusters (`reserve`): until
 //!    the header names the table, they are leaks;
 //! 2. the header sector;
 //! 3. the refcounts of the old table go down: until then it is a leak.
@@ -19,8 +19,10 @@
 //! 4. the file is cut after its last cluster in use.
 //!
 //! What an internal snapshot has, too, is never changed: an L2 table or a last cluster that must change
-//! is copied first ([`cow`]), before step 1. Snapshots' own tables are left alone; what the disk lets go
-//! of and a snapshot still has loses one reference ([`release`]).
+//! is copied first (`cow`), before step 1. Snapshots' own tables are left alone; what the disk lets go
+//! of and a snapshot still has loses one reference (`release`).
+//!
+//! Persistent bitmaps get the disk's new size with it (`bitmaps`).
 //!
 //! A shrink that a crash cut short leaves clusters beyond the end of the disk allocated. The next
 //! resize of any kind finds and releases them before it does anything else, so that a new area
@@ -28,6 +30,7 @@
 
 mod alloc;
 mod batch;
+mod bitmaps;
 pub mod commit;
 mod cow;
 pub mod create;
@@ -45,6 +48,7 @@ mod trim;
 mod verify;
 
 use crate::{PlanError, Preallocation, Request, ResizeAction, ResizeError, Surroundings, Target};
+use bitmaps::BitmapsPlan;
 use grow::GrowPlan;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::Header;
@@ -67,7 +71,8 @@ pub struct ResizePlan {
     file_len: u64,
     grow: Option<GrowPlan>,
     leftover: Leftover,
-    /// Where copies of what a snapshot has, too, go.
+    bitmaps: BitmapsPlan,
+    /// Where copies of what a snapshot has, too, go, and behind them what is new of bitmaps.
     copies: Reservation,
 }
 
@@ -104,13 +109,15 @@ fn plan<R: ReadAt>(
     let mut scratch = Scratch::split(scratch)?;
     let (old, file_len) = (header.virtual_size(), image.len());
     header.check_against_file(file_len)?;
+    let bitmaps = bitmaps::plan(image, header, new, &mut scratch)?;
     let action = ResizeAction::between(old, new);
     let grow = match action {
         ResizeAction::Grow => Some(grow::plan(image, header, new, &mut scratch)?),
         ResizeAction::Shrink | ResizeAction::NoOp => None,
     };
     let leftover = leftover::find(image, header, old.min(new), false, &mut scratch)?;
-    let copies = Reservation::plan(image, header, leftover.need(), &mut scratch)?;
+    let need = leftover.need().saturating_add(bitmaps.need());
+    let copies = Reservation::plan(image, header, need, &mut scratch)?;
     Ok(ResizePlan {
         action,
         old_virtual_size: old,
@@ -119,6 +126,7 @@ fn plan<R: ReadAt>(
         file_len,
         grow,
         leftover,
+        bitmaps,
         copies,
     })
 }
@@ -144,20 +152,26 @@ impl ResizePlan {
         let mut image = Longer { image, len };
         self.copy(&mut image, &mut header, &mut s)?;
         if self.action == ResizeAction::Shrink || self.size_field_differs() {
+            self.bitmaps.guard(&mut image, &header, &mut s)?;
             commit::size(&mut image, &header, self.new_virtual_size)?;
         }
         s.touched.fill(0);
         shrink::release(&mut image, &header, &self.leftover, copies, &mut s)?;
-        match self.grow {
-            Some(_) if copies.count > 0 => {
+        if let Some(mut grow) = self.grow {
+            self.bitmaps.switch(&mut image, &header, self.first_for_bitmaps(), &mut s)?;
+            if copies.count > 0 {
                 // The copies have taken free clusters.
-                let grow = grow::plan(&mut image, &header, self.new_virtual_size, &mut s)?;
-                grow.run(&mut image, &header, len, &mut s)
+                grow = grow::plan(&mut image, &header, self.new_virtual_size, &mut s)?;
             }
-            Some(grow) => grow.run(&mut image, &header, len, &mut s),
-            None if self.action == ResizeAction::NoOp && !self.leftover.has_clusters() => Ok(len),
-            None => trim::give_back(&mut image, &header, len, &mut s),
+            let len = grow.run(&mut image, &header, len, &self.bitmaps, &mut s)?;
+            self.bitmaps.finish(&mut image, &header, &mut s)?;
+            return Ok(len);
         }
+        self.bitmaps.finish(&mut image, &header, &mut s)?;
+        if self.action == ResizeAction::NoOp && !self.leftover.has_clusters() {
+            return Ok(len);
+        }
+        trim::give_back(&mut image, &header, len, &mut s)
     }
 
     /// Makes the copies, which nothing names yet.
@@ -170,7 +184,13 @@ impl ResizePlan {
         if let Some(cow) = self.leftover.cow {
             cow.prepare(image, header, self.copies.clusters(), s)?;
         }
+        self.bitmaps.prepare(image, header, self.first_for_bitmaps(), s)?;
         self.copies.run(image, header, s)
+    }
+
+    /// The first cluster for what is new of bitmaps.
+    fn first_for_bitmaps(&self) -> u64 {
+        self.copies.clusters().first.saturating_add(self.leftover.need())
     }
 
     /// A field between two sectors reads as the lower one, and is set right even where the disk

@@ -47,6 +47,14 @@ impl<'h, 's> Release<'h, 's> {
         Ok(())
     }
 
+    /// Collects a cluster that nothing names any more once what was written last is durable.
+    pub fn cluster_behind<T: Target>(&mut self, image: &mut T, cluster: u64) -> Result<(), PlanError> {
+        if self.batch.is_full() {
+            image.apply(Patch::Barrier)?;
+        }
+        self.cluster(image, cluster)
+    }
+
     /// Collects what the L2 entries in `table` name.
     pub fn entries<T: Target>(&mut self, image: &mut T, table: &[u8]) -> Result<(), PlanError> {
         let (header, g) = (self.header, self.header.geometry);
