@@ -1,7 +1,9 @@
 //! The operation's side of the call table.
 
 use crate::sectors::{SectorDisk, SectorError, Sectors};
+use crate::shared::SharedDisk;
 use crate::text::Text;
+use core::cell::Cell;
 use core::fmt::Display;
 use core::slice;
 use instar_abi::config::Config;
@@ -66,10 +68,18 @@ impl Guest {
     /// The image and the working memory, of which there is one each.
     #[must_use]
     pub fn into_parts(self) -> (Host, SectorDisk<'static, Device>, &'static mut [u8]) {
+        let (host, files, scratch) = self.into_files();
+        let device = files.device(0);
+        (host, SectorDisk::new(device, files.buffer.into_inner()), scratch)
+    }
+
+    /// All files of the job, of which the image is the first, and the working memory.
+    #[must_use]
+    pub fn into_files(self) -> (Host, Files, &'static mut [u8]) {
         let Self { table } = self;
         // SAFETY: both areas are mapped, and a guest has only one `self` to take them from.
         let (buffer, scratch) = unsafe { (memory(layout::SECTORS), memory(layout::SCRATCH)) };
-        (Host { table }, SectorDisk::new(Device { table }, buffer), scratch)
+        (Host { table }, Files { table, buffer: Cell::new(buffer) }, scratch)
     }
 
     /// Tells the host and ends the job.
@@ -147,10 +157,51 @@ impl Host {
     }
 }
 
-/// The block device behind the call table.
-#[derive(Debug)]
+/// The files of a job. They share one buffer, which whoever makes a request takes for as long as that
+/// takes.
+#[allow(missing_debug_implementations, reason = "a buffer that is lent out has nothing to show")]
+pub struct Files {
+    table: &'static CallTable,
+    buffer: Cell<&'static mut [u8]>,
+}
+
+impl Files {
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.table.files
+    }
+
+    /// File `file`; all that is asked of one that is not there fails.
+    #[must_use]
+    pub const fn disk(&self, file: u64) -> SharedDisk<'_, Device> {
+        SharedDisk::new(self.device(file), &self.buffer)
+    }
+
+    const fn device(&self, file: u64) -> Device {
+        Device { table: self.table, file }
+    }
+}
+
+/// A file on the block device behind the call table.
+#[derive(Debug, Clone, Copy)]
 pub struct Device {
     table: &'static CallTable,
+    file: u64,
+}
+
+impl Device {
+    /// Where `count` sectors from `sector` of this file are on the device, if it has so many: no
+    /// request reaches into the next file.
+    fn at(&self, sector: u64, count: u64) -> Result<u64, SectorError> {
+        let end = sector.checked_add(count).filter(|end| *end <= layout::WINDOW_SECTORS);
+        end.map(|_| layout::window(self.file) + sector).ok_or(SectorError)
+    }
+}
+
+/// Sectors that `len` bytes are.
+const fn sectors(len: usize) -> u64 {
+    (len / layout::SECTOR_LEN) as u64
 }
 
 /// What a function of the call table returned.
@@ -160,21 +211,24 @@ const fn done(status: u32) -> Result<(), SectorError> {
 
 impl Sectors for Device {
     fn image_len(&self) -> u64 {
-        self.table.image_len
+        (self.table.file_len)(self.file)
     }
 
     fn read(&mut self, sector: u64, buffer: &mut [u8]) -> Result<(), SectorError> {
+        let sector = self.at(sector, sectors(buffer.len()))?;
         let (at, len) = (buffer.as_mut_ptr(), buffer.len());
         // SAFETY: the buffer is writable for its length.
         done(unsafe { (self.table.read_output_sector)(sector, at, len) })
     }
 
     fn write(&mut self, sector: u64, data: &[u8]) -> Result<(), SectorError> {
+        let sector = self.at(sector, sectors(data.len()))?;
         // SAFETY: the data is readable for its length.
         done(unsafe { (self.table.write_output_sector)(sector, data.as_ptr(), data.len()) })
     }
 
     fn zero(&mut self, sector: u64, count: u64, unmap: bool) -> Result<(), SectorError> {
+        let sector = self.at(sector, count)?;
         done((self.table.zero_output_sector)(sector, count, u32::from(unmap)))
     }
 

@@ -8,11 +8,13 @@ mod guest;
 mod misdeed;
 pub mod mmio;
 mod sectors;
+mod shared;
 mod text;
 
-pub use guest::Guest;
+pub use guest::{Device, Files, Guest, Host};
 pub use misdeed::Misdeed;
 pub use sectors::{SectorDisk, SectorError, Sectors};
+pub use shared::SharedDisk;
 pub use text::Text;
 
 /// Makes `run`, a `fn(Guest)`, the operation that this binary is.

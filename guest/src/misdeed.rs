@@ -60,13 +60,21 @@ pub enum Misdeed {
     RefuseAfterWrite,
     /// Writes, and reports that nothing had to be done, with a shorter file.
     ForgetWrite,
+    /// Writes to the first file behind the image, and reports what the device says.
+    WriteBehind,
+    /// Reads a file that is not there, and reports what the device says.
+    ReadMissing,
+    /// Reads on from one window into the next, past its own driver, and claims success.
+    CrossWindows,
+    /// Reports another length of the data file than it is to have.
+    WrongDataFile,
     /// Does nothing wrong: writes a line to the log and reports a grown raw image.
     Behave,
 }
 
 impl Misdeed {
     /// All of them, by number.
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 33] = [
         Self::Panic,
         Self::InvalidOpcode,
         Self::NullPointer,
@@ -95,6 +103,10 @@ impl Misdeed {
         Self::WrongSize,
         Self::RefuseAfterWrite,
         Self::ForgetWrite,
+        Self::WriteBehind,
+        Self::ReadMissing,
+        Self::CrossWindows,
+        Self::WrongDataFile,
         Self::Behave,
     ];
 

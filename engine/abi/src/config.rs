@@ -45,6 +45,18 @@ pub mod preallocation {
 pub mod resize_flags {
     /// Data beyond the new end may be thrown away.
     pub const SHRINK: u32 = 1;
+    /// The file after the image is its external data file.
+    pub const DATA_FILE: u32 = 2;
+    /// The backing file stays closed, whatever the image says.
+    pub const DETACHED: u32 = 4;
+}
+
+/// What [`ResizeConfig::chain`] says of a layer: one of [`format`], and these bits.
+pub mod layer {
+    /// The bits of the format.
+    pub const FORMAT: u8 = 0x7f;
+    /// The file after the layer's own is its external data file.
+    pub const DATA_FILE: u8 = 0x80;
 }
 
 /// Bits of [`CreateConfig::flags`].
@@ -119,7 +131,7 @@ macro_rules! config {
 
 config! {
     /// Asks for a resize. Its magic number is "RESI".
-    ResizeConfig 0x5245_5349 32 {
+    ResizeConfig 0x5245_5349 240 {
         /// One of [`format`].
         format: U32,
         /// One of [`size_kind`].
@@ -130,6 +142,12 @@ config! {
         flags: U32,
         /// One of [`preallocation`].
         preallocation: U32,
+        /// Layers of the backing chain; their files follow those of the image, in their order.
+        layers: U32,
+        /// 0.
+        reserved: U32,
+        /// Each layer ([`layer`]), the image's own backing file first; 0 beyond the last.
+        chain: [u8; layout::MAX_LAYERS],
     }
 }
 
@@ -183,7 +201,7 @@ mod tests {
         assert_eq!(C::parse(bytes), Some(config));
         assert_eq!(C::parse(&bytes[..bytes.len() - 1]), None);
         for flip in [0, 4] {
-            let mut page = [0; 64];
+            let mut page = [0; 512];
             page[..bytes.len()].copy_from_slice(bytes);
             assert!(C::parse(&page).is_some());
             page[flip] ^= 1;
@@ -200,14 +218,16 @@ mod tests {
             size: U64::new(0x0102_0304_0506_0708),
             flags: U32::new(resize_flags::SHRINK),
             preallocation: U32::new(preallocation::FULL),
+            layers: U32::new(2),
+            reserved: U32::ZERO,
+            chain: core::array::from_fn(|layer| [0x82, 1].get(layer).copied().unwrap_or(0)),
         };
-        golden(
-            config,
-            &[
-                0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0,
-                0, 3, 0, 0, 0,
-            ],
-        );
+        let mut bytes = [0; 240];
+        bytes[..42].copy_from_slice(&[
+            0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0,
+            3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0x82, 1,
+        ]);
+        golden(config, &bytes);
     }
 
     #[test]

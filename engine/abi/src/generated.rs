@@ -719,6 +719,8 @@ pub mod r#instar {
         pub r#old_virtual_size: u64,
         /// What the host must allocate, if anything.
         pub r#preallocate: ::core::option::Option<ExtentMessage>,
+        /// Length that the external data file must be given, if the image has one.
+        pub r#data_file_size_after: ::core::option::Option<u64>,
     }
     impl ResizeResultMessage {
         /// Return a reference to `error` as an `Option`
@@ -730,6 +732,11 @@ pub mod r#instar {
         #[inline]
         pub fn r#preallocate(&self) -> ::core::option::Option<&ExtentMessage> {
             self.r#preallocate.as_ref()
+        }
+        /// Return a reference to `data_file_size_after` as an `Option`
+        #[inline]
+        pub fn r#data_file_size_after(&self) -> ::core::option::Option<&u64> {
+            self.r#data_file_size_after.as_ref()
         }
     }
     impl ::micropb::MessageDecode for ResizeResultMessage {
@@ -848,6 +855,18 @@ pub mod r#instar {
                             decoder.decode_submessage_delimited(mut_ref)?;
                         };
                     }
+                    9u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#data_file_size_after
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            let val = decoder.decode_varint64()?;
+                            *mut_ref = val as _;
+                        };
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -945,6 +964,16 @@ pub mod r#instar {
                     break 'msg (::core::result::Result::<usize, _>::Err(err));
                 }
             }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
             ::core::result::Result::Ok(max_size)
         };
         fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
@@ -1006,6 +1035,14 @@ pub mod r#instar {
                     val_ref.encode_len_delimited(encoder)?;
                 }
             }
+            {
+                if let ::core::option::Option::Some(val_ref) = self
+                    .r#data_file_size_after()
+                {
+                    encoder.encode_varint32(72u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
             Ok(())
         }
         fn compute_size(&self) -> usize {
@@ -1059,6 +1096,13 @@ pub mod r#instar {
                     size
                         += 1usize
                             + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self
+                    .r#data_file_size_after()
+                {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
                 }
             }
             size

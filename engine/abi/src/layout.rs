@@ -129,6 +129,33 @@ pub const SECTOR: u64 = 512;
 /// [`SECTOR`] as a length in memory.
 pub const SECTOR_LEN: usize = 512;
 
+/// log2 of the sectors of a window.
+///
+/// One block device serves all files of a job: file `i` lies from sector `i << WINDOW_BITS` on. A file
+/// offset is a signed 64-bit number, so no file reaches beyond 2^63 bytes, which is 2^54 sectors: every
+/// file fits its window whole, and a sector number has room for 2^10 windows. File 0 is the image.
+pub const WINDOW_BITS: u32 = 54;
+/// Sectors of a window.
+pub const WINDOW_SECTORS: u64 = 1 << WINDOW_BITS;
+/// Bytes of a window.
+pub const WINDOW_LEN: u64 = WINDOW_SECTORS * SECTOR;
+/// Most layers of a backing chain.
+pub const MAX_LAYERS: usize = 200;
+/// Most files of a job: the image, its data file, and the same of each layer behind it.
+pub const MAX_FILES: usize = 2 + 2 * MAX_LAYERS;
+
+/// First sector of file `file`.
+#[must_use]
+pub const fn window(file: u64) -> u64 {
+    file << WINDOW_BITS
+}
+
+/// The file that `sector` belongs to, and the byte offset in it.
+#[must_use]
+pub const fn in_window(sector: u64) -> (u64, u64) {
+    (sector >> WINDOW_BITS, (sector & (WINDOW_SECTORS - 1)) * SECTOR)
+}
+
 const _: () = {
     let mut i = 1;
     while i < AREAS.len() {
@@ -140,6 +167,7 @@ const _: () = {
     // The contract of the layout, in numbers.
     assert!(CORE.base == 0x10000 && OPERATION.base == 0x20000 && OPERATION.len == 384 << 10);
     assert!(CALL_TABLE.base == 0x80000 && CONFIG.base == 0x81000 && QUEUE.base == 0x10_0000);
+    assert!(WINDOW_LEN == 1 << 63 && MAX_FILES as u64 <= u64::MAX >> WINDOW_BITS);
     assert!(GUARD.end() == STACK.base && SCRATCH.len == 16 << 20);
     assert!(FAULT.base < 0x8000_0000, "fault stubs use a sign-extended 32-bit address");
 };
@@ -147,6 +175,14 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_do_not_touch() {
+        for file in [0, 1, 401, 1023] {
+            assert_eq!(in_window(window(file)), (file, 0));
+            assert_eq!(in_window(window(file) + (WINDOW_SECTORS - 1)), (file, WINDOW_LEN - SECTOR));
+        }
+    }
 
     #[test]
     fn contains_takes_whole_ranges_only() {

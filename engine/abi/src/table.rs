@@ -14,10 +14,12 @@ pub type ReadSectors = unsafe extern "C" fn(sector: u64, buffer: *mut u8, len: u
 pub type WriteSectors = unsafe extern "C" fn(sector: u64, buffer: *const u8, len: usize) -> u32;
 /// Makes `count` sectors from `sector` read as zeros; `unmap` is 1 if their space may be given back.
 pub type ZeroSectors = extern "C" fn(sector: u64, count: u64, unmap: u32) -> u32;
-/// Makes everything before it durable.
+/// Makes everything before it durable, in every file.
 pub type Flush = extern "C" fn() -> u32;
 /// Hands `len` bytes from `bytes` over.
 pub type Send = unsafe extern "C" fn(bytes: *const u8, len: usize);
+/// Length of a file in bytes when the job began; 0 if there is none of that number.
+pub type FileLen = extern "C" fn(file: u64) -> u64;
 /// Hands the last words over and ends the job.
 pub type Panic = unsafe extern "C" fn(bytes: *const u8, len: usize) -> !;
 
@@ -33,7 +35,7 @@ pub struct CallTable {
     pub size: u32,
     /// Bytes of a sector.
     pub sector_size: u32,
-    /// Sectors that the device has: the image rounded up, and how far it may grow.
+    /// Sectors that the image's window has: the image rounded up, and how far it may grow.
     pub capacity: u64,
     /// Length of the image in bytes when the job began.
     pub image_len: u64,
@@ -60,6 +62,10 @@ pub struct CallTable {
     pub debug: Send,
     /// Sends the text of a panic and ends the job.
     pub panic: Panic,
+    /// Files that the device serves, each in its window ([`layout::window`]). The image is the first.
+    pub files: u64,
+    /// Tells how long they are.
+    pub file_len: FileLen,
 }
 
 impl CallTable {
@@ -81,6 +87,7 @@ const _: () = {
     assert!(offset_of!(CallTable, flush_output) == 56);
     assert!(offset_of!(CallTable, send_resize_result) == 80);
     assert!(offset_of!(CallTable, panic) == 112);
-    assert!(size_of::<CallTable>() == 120);
+    assert!(offset_of!(CallTable, files) == 120);
+    assert!(size_of::<CallTable>() == 136);
     assert!(size_of::<CallTable>() as u64 <= layout::CALL_TABLE.len);
 };

@@ -34,18 +34,19 @@ fn resize() -> ResizeResultMessage {
         action: ResizeActionCode::Grow,
         old_virtual_size: 4,
         preallocate: Some(ExtentMessage { offset: 5, length: 6 }),
+        data_file_size_after: Some(8),
         error: None,
     }
 }
 
 #[test]
 fn resize_result_is_field_12() {
-    golden(Payload::ResizeResult(resize()), "62 13 0802 1001 1802 20ac02 2801 3804 4204 0805 1006");
+    golden(Payload::ResizeResult(resize()), "62 15 0802 1001 1802 20ac02 2801 3804 4204 0805 1006 4808");
 }
 
 #[test]
 fn create_result_is_field_13() {
-    golden(Payload::CreateResult(resize()), "6a 13 0802 1001 1802 20ac02 2801 3804 4204 0805 1006");
+    golden(Payload::CreateResult(resize()), "6a 15 0802 1001 1802 20ac02 2801 3804 4204 0805 1006 4808");
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub fn create<D: Disk>(
         file_size_before: disk.len(),
         file_size_after,
         preallocate: None,
+        data_file_size_after: None,
     })
 }
 

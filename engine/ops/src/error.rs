@@ -31,7 +31,32 @@ pub enum OpError {
     /// The device failed.
     #[error(transparent)]
     Io(#[from] IoError),
+    /// A file behind the image cannot be used.
+    #[error("backing file {layer}: {error}")]
+    Layer {
+        /// Which, from 0: the image's own backing file.
+        layer: u32,
+        /// Why not.
+        error: LayerError,
+    },
 }
+
+/// Why a layer of a backing chain cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LayerError {
+    /// It makes no sense.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// It has something that nobody here reads.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Its device failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// The number of a [`LayerError`] on the wire is its own and this much for each layer, and once more.
+const LAYER_NUMBERS: u32 = 10_000;
 
 numbered_errors! {
     /// Why an operation was refused, apart from what planners and parsers say.
@@ -78,6 +103,18 @@ numbered_errors! {
         320 CreateCompressionV2 => "Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)",
         /// Raw and qcow2 versions 2 and 3 are what there is.
         321 CreateVersion => "Invalid compatibility level",
+        /// Whoever holds the files has not opened the backing file.
+        330 BackingClosed => "the backing file is not open",
+        /// The same of the external data file.
+        331 DataFileClosed => "the external data file is not open",
+        /// Whether the backing file is longer than the disk decides what the new area must hide.
+        332 GrowDetached => "growing an image with a backing file needs that file, which may not be opened",
+        /// More layers than a job can have.
+        333 ChainTooLong { most } => "the backing chain is longer than {most} files",
+        /// Nobody has the key.
+        334 EncryptedLayer => "Parameter 'encrypt.key-secret' is required for cipher",
+        /// What a compressed cluster holds cannot be unpacked.
+        335 CompressedCluster { offset } => "the compressed cluster at offset {offset:#x} cannot be unpacked",
     }
 }
 
@@ -106,7 +143,7 @@ impl OpError {
             Self::Image(_) => Phase::Open,
             Self::Refused(r) if r.to_wire().0 < Refusal::NoChecks.to_wire().0 => Phase::Open,
             Self::Resize(_) | Self::Refused(_) => Phase::Request,
-            Self::Io(_) => Phase::Device,
+            Self::Io(_) | Self::Layer { .. } => Phase::Device,
         }
     }
 
@@ -118,6 +155,7 @@ impl OpError {
             Self::Resize(e) => e.to_wire(),
             Self::Refused(e) => e.to_wire(),
             Self::Io(e) => return io_to_wire(*e),
+            Self::Layer { layer, error } => return layer_to_wire(*layer, error),
         };
         (code, [a, b, 0])
     }
@@ -126,6 +164,15 @@ impl OpError {
     #[must_use]
     pub fn from_wire(code: u32, details: [u64; 3]) -> Option<Self> {
         let [a, b, c] = details;
+        if let Some(layer) = (code / LAYER_NUMBERS).checked_sub(1) {
+            let error = match Self::from_wire(code % LAYER_NUMBERS, details)? {
+                Self::Image(e) => LayerError::Image(e),
+                Self::Refused(e) => LayerError::Refused(e),
+                Self::Io(e) => LayerError::Io(e),
+                Self::Resize(_) | Self::Layer { .. } => return None,
+            };
+            return Some(Self::Layer { layer, error });
+        }
         if let Some(direction) = direction_from_wire(code) {
             let errno = u32::try_from(c).ok()?;
             return Some(Self::Io(IoError { direction, offset: a, len: b, errno }));
@@ -134,6 +181,15 @@ impl OpError {
             .or_else(|| ResizeError::from_wire(code, [a, b]).map(Self::Resize))
             .or_else(|| Refusal::from_wire(code, [a, b]).map(Self::Refused))
     }
+}
+
+const fn layer_to_wire(layer: u32, error: &LayerError) -> (u32, [u64; 3]) {
+    let (code, details) = match error {
+        LayerError::Image(e) => OpError::Image(*e).to_wire(),
+        LayerError::Refused(e) => OpError::Refused(*e).to_wire(),
+        LayerError::Io(e) => io_to_wire(*e),
+    };
+    (layer.saturating_add(1).saturating_mul(LAYER_NUMBERS).saturating_add(code), details)
 }
 
 const fn io_to_wire(e: IoError) -> (u32, [u64; 3]) {
@@ -179,6 +235,17 @@ mod tests {
             }
         }
         assert!(known > 60, "{known} numbers known");
+        for layer in [0, 1, 199] {
+            for inner in [1, 3, 100, 334] {
+                let code = (layer + 1) * LAYER_NUMBERS + inner;
+                let error = OpError::from_wire(code, [7, 9, 5]).unwrap();
+                assert!(matches!(error, OpError::Layer { layer: l, .. } if l == layer));
+                let (again, details) = error.to_wire();
+                assert_eq!((again, OpError::from_wire(again, details)), (code, Some(error)));
+            }
+            let resize = (layer + 1) * LAYER_NUMBERS + 200;
+            assert_eq!(OpError::from_wire(resize, [0; 3]), None, "nobody resizes a layer");
+        }
         assert_eq!(OpError::from_wire(0, [0; 3]), None);
         assert_eq!(OpError::from_wire(1, [0, 0, u64::MAX]), None, "an errno has 32 bits");
     }

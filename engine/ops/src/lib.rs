@@ -2,7 +2,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod chain;
 mod check;
+mod companions;
 mod create;
 pub mod disk;
 mod error;
@@ -16,17 +18,20 @@ mod types;
 pub mod wire;
 
 pub use check::check;
+pub use companions::{Attached, Companions, Layer, LayerShape, MAX_LAYERS};
 pub use create::create;
 pub use disk::Disk;
-pub use error::{OpError, Phase, Refusal};
+pub use error::{LayerError, OpError, Phase, Refusal};
 pub use info::info;
 pub use instar_formats::ImageError;
 pub use instar_formats::io::ReadAt;
 pub use instar_planner::ResizeError;
 pub use report::{Bitmap, CheckFinding, CheckReport, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot, Table};
-pub use resize::{Companions, Layer, resize, resize_with};
+pub use resize::{resize, resize_with};
 pub use types::*;
 
 /// What `scratch` must hold at least, in bytes, for every operation on every image. Constant: no
 /// image, however large, needs more.
 pub const SCRATCH_LEN: usize = 16 << 20;
+
+const _: () = assert!(instar_planner::SCRATCH_LEN + chain::Chain::SCRATCH_LEN <= SCRATCH_LEN);

@@ -1,32 +1,15 @@
 //! Resizing.
 
+use crate::chain::Chain;
+use crate::companions::Companions;
 use crate::open::{Opened, open};
-use crate::{Disk, Format, OpError, ResizeOutcome, ResizeRequest};
+use crate::{Disk, Format, OpError, Refusal, ResizeOutcome, ResizeRequest};
 use instar_formats::io::{IoError, ReadAt};
-use instar_formats::qcow2::Header;
-use instar_planner::{Patch, Request, Surroundings, Target, qcow2, raw};
+use instar_formats::qcow2::{Header, Incompatible};
+use instar_planner::{Backing, Patch, PlanError, Request, ResizeAction, Surroundings, Target, qcow2, raw};
 
-/// The other files of the image that is resized, opened by whoever decided that they may be.
-#[derive(Default)]
-pub struct Companions<'a> {
-    /// The external data file.
-    pub data_file: Option<&'a mut dyn Disk>,
-    /// The chain of backing files, the overlay's own backing first.
-    pub backing: &'a mut [Layer<'a>],
-}
-
-/// One file of a backing chain, to be read only.
-pub struct Layer<'a> {
-    /// The file.
-    pub file: &'a mut dyn ReadAt,
-    /// Its external data file, if it has one.
-    pub data_file: Option<&'a mut dyn ReadAt>,
-    /// What it is.
-    pub format: Format,
-}
-
-/// Resizes the image on `disk`, which has no other files. Every refusal is decided before the first
-/// write.
+/// Resizes the image on `disk`, which has no other files; one that has is refused. Every refusal is
+/// decided before the first write.
 ///
 /// # Errors
 /// [`OpError`]: the image is not what it should be, the request cannot be met, or the device failed.
@@ -44,14 +27,17 @@ pub fn resize<D: Disk>(
 /// As [`resize`].
 pub fn resize_with<D: Disk>(
     disk: &mut D,
-    _companions: &mut Companions<'_>,
+    companions: &mut Companions<'_, '_>,
     request: &ResizeRequest,
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
     let wanted = Request { size: request.size, shrink: request.shrink, preallocation: request.preallocation };
     match open(disk, request.format)? {
         Opened::Raw => resize_raw(disk, &wanted),
-        Opened::Qcow2(header) => resize_qcow2(disk, &header, &wanted, scratch),
+        Opened::Qcow2(header) => {
+            companions.complete(&header)?;
+            resize_qcow2(disk, companions, (&header, &wanted), scratch)
+        }
     }
 }
 
@@ -65,18 +51,77 @@ fn resize_raw<D: Disk>(disk: &mut D, request: &Request) -> Result<ResizeOutcome,
         file_size_before: disk.len(),
         file_size_after: plan.file_size_after,
         preallocate: plan.preallocate,
+        data_file_size_after: None,
     })
+}
+
+impl Companions<'_, '_> {
+    /// Refuses an image with files that nobody has opened: whoever holds them decides about that.
+    fn complete(&self, header: &Header) -> Result<(), Refusal> {
+        let overlay = header.backing_offset != 0 && header.backing_len > 0;
+        if overlay && self.backing.is_empty() && !self.detached {
+            return Err(Refusal::BackingClosed);
+        }
+        if header.has(Incompatible::DATA_FILE) && self.data_file.is_none() {
+            return Err(Refusal::DataFileClosed);
+        }
+        Ok(())
+    }
 }
 
 fn resize_qcow2<D: Disk>(
     disk: &mut D,
-    header: &Header,
-    request: &Request,
+    companions: &mut Companions<'_, '_>,
+    (header, request): (&Header, &Request),
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
-    let mut around = Surroundings::default();
-    let plan = qcow2::plan_resize(disk, header, request, &mut around, scratch)?;
-    let file_size_after = plan.run(&mut OnDisk(disk), &mut around, scratch)?;
+    let detached = companions.detached && header.backing_offset != 0 && header.backing_len > 0;
+    let (own, rest) = scratch.split_at_mut_checked(instar_planner::SCRATCH_LEN).unwrap_or_default();
+    let mut chain = match companions.backing {
+        [] => None,
+        ref mut layers => Some(Chain::open(layers, rest)?),
+    };
+    let mut data_file = companions.data_file.as_deref_mut().map(OnDisk);
+    let done = {
+        let mut around = Surroundings {
+            backing: chain.as_mut().map(|chain| chain as &mut dyn Backing),
+            data_file: data_file.as_mut().map(|file| file as &mut dyn Target),
+        };
+        run(disk, (header, request, detached), &mut around, own)
+    };
+    match (done, &chain) {
+        (Err(Failure::Plan(error)), Some(chain)) => Err(chain.blame(error)),
+        (Err(Failure::Plan(error)), None) => Err(error.into()),
+        (Err(Failure::Detached), _) => Err(Refusal::GrowDetached.into()),
+        (Ok(outcome), _) => Ok(outcome),
+    }
+}
+
+/// Why a plan was not carried out.
+enum Failure {
+    Plan(PlanError),
+    /// What would have to be hidden is not known.
+    Detached,
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+fn run<D: Disk>(
+    disk: &mut D,
+    (header, request, detached): (&Header, &Request, bool),
+    around: &mut Surroundings<'_>,
+    scratch: &mut [u8],
+) -> Result<ResizeOutcome, Failure> {
+    let plan = qcow2::plan_resize(disk, header, request, around, scratch)?;
+    if detached && plan.action == ResizeAction::Grow {
+        return Err(Failure::Detached);
+    }
+    let beside = around.data_file.is_some();
+    let file_size_after = plan.run(&mut OnDisk(disk), around, scratch)?;
     Ok(ResizeOutcome {
         format: Format::Qcow2,
         action: plan.action,
@@ -85,13 +130,15 @@ fn resize_qcow2<D: Disk>(
         file_size_before: disk.len(),
         file_size_after,
         preallocate: None,
+        // As long as the disk, whatever it was before.
+        data_file_size_after: beside.then_some(plan.new_virtual_size),
     })
 }
 
 /// A disk that a plan runs on.
-pub(crate) struct OnDisk<'d, D>(pub &'d mut D);
+pub(crate) struct OnDisk<'d, D: ?Sized>(pub &'d mut D);
 
-impl<D: Disk> ReadAt for OnDisk<'_, D> {
+impl<D: Disk + ?Sized> ReadAt for OnDisk<'_, D> {
     fn len(&self) -> u64 {
         self.0.len()
     }
@@ -101,7 +148,7 @@ impl<D: Disk> ReadAt for OnDisk<'_, D> {
     }
 }
 
-impl<D: Disk> Target for OnDisk<'_, D> {
+impl<D: Disk + ?Sized> Target for OnDisk<'_, D> {
     fn apply(&mut self, patch: Patch<'_>) -> Result<(), IoError> {
         match patch {
             Patch::Write { offset, data } => self.0.write_at(offset, data),

@@ -42,6 +42,8 @@ pub struct ResizeOutcome {
     pub file_size_after: u64,
     /// A byte range `(offset, len)` of the file to allocate as the request's preallocation says.
     pub preallocate: Option<(u64, u64)>,
+    /// Length that the external data file must be given in bytes, if the image has one.
+    pub data_file_size_after: Option<u64>,
 }
 
 /// What to look at.

@@ -5,8 +5,8 @@ use crate::image::Seen;
 use instar_abi::layout::SECTOR;
 use instar_ops::disk::IoError;
 use instar_ops::{
-    CreateRequest, Format, ImageInfo, OpError, Preallocation, ResizeAction, ResizeOutcome, ResizeRequest,
-    SizeRequest,
+    CreateRequest, Format, ImageInfo, LayerError, OpError, Preallocation, ResizeAction, ResizeOutcome,
+    ResizeRequest, SizeRequest,
 };
 
 /// Largest size that a file can have.
@@ -16,7 +16,11 @@ const MAX_SIZE: u64 = i64::MAX.unsigned_abs();
 pub fn result<T>(result: Result<T, OpError>, seen: &Seen) -> Result<Result<T, OpError>, VmmError> {
     match (result, seen.failure) {
         (Err(OpError::Io(reported)), Some(failure)) => Ok(Err(OpError::Io(named(reported, failure)))),
-        (Err(OpError::Io(_)), None) => {
+        (Err(OpError::Layer { layer, error: LayerError::Io(reported) }), Some(failure)) => {
+            let error = LayerError::Io(named(reported, failure));
+            Ok(Err(OpError::Layer { layer, error }))
+        }
+        (Err(OpError::Io(_) | OpError::Layer { error: LayerError::Io(_), .. }), None) => {
             Err(VmmError::Unbelievable("it reports a failure of the device, which did not fail"))
         }
         (_, Some(failure)) => Err(VmmError::Io(failure)),
@@ -36,11 +40,11 @@ const fn must(holds: bool, otherwise: &'static str) -> Result<(), VmmError> {
     if holds { Ok(()) } else { Err(VmmError::Unbelievable(otherwise)) }
 }
 
-/// Whether the outcome of a resize of a file of `len` bytes can be true.
+/// Whether the outcome of a resize of a file of `len` bytes can be true, with a data file or without.
 pub fn resize(
     outcome: &ResizeOutcome,
     request: &ResizeRequest,
-    len: u64,
+    (len, data_file): (u64, bool),
     seen: &Seen,
 ) -> Result<(), VmmError> {
     let old = outcome.old_virtual_size;
@@ -55,6 +59,7 @@ pub fn resize(
     let shrinks = outcome.action == ResizeAction::Shrink;
     must(!shrinks || request.shrink, "it shrinks without leave")?;
     laid_out(outcome, len, seen)?;
+    data_file_fits(outcome, data_file, seen)?;
     let allocates = matches!(request.preallocation, Preallocation::Falloc | Preallocation::Full);
     must(outcome.preallocate.is_none() || allocates, "it allocates what nobody asked for")
 }
@@ -70,7 +75,20 @@ pub fn create(
     let size = request.size.checked_next_multiple_of(SECTOR) == Some(outcome.new_virtual_size)
         && outcome.old_virtual_size == 0;
     must(size, "its size is not the one that was asked for")?;
-    laid_out(outcome, len, seen)
+    laid_out(outcome, len, seen)?;
+    data_file_fits(outcome, false, seen)
+}
+
+/// A data file is as long as the disk, and is not cut shorter than what was written to it.
+fn data_file_fits(outcome: &ResizeOutcome, there_is_one: bool, seen: &Seen) -> Result<(), VmmError> {
+    let fits = match outcome.data_file_size_after {
+        None => !there_is_one,
+        Some(len) => there_is_one && outcome.format == Format::Qcow2 && len == outcome.new_virtual_size,
+    };
+    must(fits, "its data file is not to be as long as the disk")?;
+    let kept = seen.data_written_end < outcome.new_virtual_size.saturating_add(SECTOR);
+    let shrinks = outcome.action == ResizeAction::Shrink;
+    must(!there_is_one || shrinks || kept, "it would cut off what it has written to the data file")
 }
 
 /// The new size as it was asked for. That of a raw disk is reported in whole sectors, but asked for,

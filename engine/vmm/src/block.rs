@@ -4,7 +4,7 @@
 mod request;
 
 use crate::error::VmmError;
-use crate::image::Image;
+use crate::files::Files;
 use request::Request;
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_WRITE_ZEROES};
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
@@ -26,7 +26,7 @@ const DRIVER_OK: u32 = 4;
 /// The device.
 pub struct Block<'a> {
     /// What is behind it.
-    pub image: Image<'a>,
+    pub files: Files<'a>,
     /// Requests served.
     pub requests: u64,
     memory: &'a GuestMemoryMmap,
@@ -42,15 +42,15 @@ pub struct Block<'a> {
 pub type Misuse = &'static str;
 
 impl<'a> Block<'a> {
-    /// A device with `image` behind it that reaches `memory`.
-    pub fn new(image: Image<'a>, memory: &'a GuestMemoryMmap) -> Result<Self, VmmError> {
+    /// A device with `files` behind it that reaches `memory`.
+    pub fn new(files: Files<'a>, memory: &'a GuestMemoryMmap) -> Result<Self, VmmError> {
         let host = |e| VmmError::Host { what: "creating a virtqueue", source: std::io::Error::other(e) };
         let queue = Queue::new(QUEUE_SIZE).map_err(host)?;
-        Ok(Self { image, requests: 0, memory, queue, status: 0, device_half: 0, driver_half: 0, accepted: 0 })
+        Ok(Self { files, requests: 0, memory, queue, status: 0, device_half: 0, driver_half: 0, accepted: 0 })
     }
 
     fn features(&self) -> u64 {
-        let read_only = u64::from(self.image.read_only) << VIRTIO_BLK_F_RO;
+        let read_only = u64::from(self.files.read_only()) << VIRTIO_BLK_F_RO;
         1 << VIRTIO_F_VERSION_1 | 1 << VIRTIO_BLK_F_FLUSH | 1 << VIRTIO_BLK_F_WRITE_ZEROES | read_only
     }
 
@@ -73,9 +73,9 @@ impl<'a> Block<'a> {
         })
     }
 
-    /// Sectors that the device has.
-    pub const fn capacity(&self) -> u64 {
-        self.image.limit / instar_abi::layout::SECTOR
+    /// Sectors that the device has, the empty ones between its files included.
+    fn capacity(&self) -> u64 {
+        self.files.capacity()
     }
 
     /// Writes `value` to the register at `offset`.
@@ -153,7 +153,7 @@ impl<'a> Block<'a> {
             };
             let Some(chain) = chain else { return Ok(()) };
             let head = chain.head_index();
-            let written = Request::parse(chain)?.serve(&mut self.image, memory)?;
+            let written = Request::parse(chain)?.serve(&mut self.files, memory)?;
             self.requests += 1;
             self.queue.add_used(memory, head, written).map_err(|_| "a broken queue")?;
         }

@@ -3,6 +3,7 @@
 //! Nothing here knows what is in the image.
 
 use crate::observe::{Change, Observer};
+use instar_abi::layout::WINDOW_LEN;
 use instar_ops::disk::{Direction, IoError};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -40,6 +41,8 @@ pub struct Seen {
     pub flushes: u64,
     /// First byte after everything that was written or zeroed.
     pub written_end: u64,
+    /// The same of the image's data file.
+    pub data_written_end: u64,
     /// The first request that failed.
     pub failure: Option<IoError>,
 }
@@ -87,19 +90,26 @@ fn signed(number: u64) -> io::Result<i64> {
 impl<'a> Image<'a> {
     /// `file`, which has `len` bytes; no write may reach beyond `limit`.
     pub const fn new(file: &'a File, len: u64, limit: u64, read_only: bool) -> Self {
-        let seen =
-            Seen { bytes_read: 0, bytes_written: 0, writes: 0, flushes: 0, written_end: 0, failure: None };
+        let seen = Seen {
+            bytes_read: 0,
+            bytes_written: 0,
+            writes: 0,
+            flushes: 0,
+            written_end: 0,
+            data_written_end: 0,
+            failure: None,
+        };
         Self { file, len, limit, read_only, seen, observer: Observer::none() }
     }
 
-    /// Refuses changes to what is only to be read, and changes beyond the limit. What is read beyond
-    /// it, or beyond the end, is zeros: no harm in that.
+    /// Refuses changes to what is only to be read, changes beyond the limit, and what leaves the file's
+    /// window. What is read beyond the limit, or beyond the end, is zeros: no harm in that.
     fn admit(&self, direction: Direction, offset: u64, len: u64) -> io::Result<()> {
         let write = direction == Direction::Write;
         if write && self.read_only {
             return Err(io::Error::from_raw_os_error(libc::EROFS));
         }
-        let limit = if write { self.limit } else { u64::MAX };
+        let limit = if write { self.limit } else { WINDOW_LEN };
         match offset.checked_add(len) {
             Some(end) if end <= limit => Ok(()),
             _ => Err(io::Error::from_raw_os_error(libc::EFBIG)),

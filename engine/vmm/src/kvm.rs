@@ -2,9 +2,11 @@
 
 use crate::binaries::{self, Binary};
 use crate::error::VmmError;
+use crate::files::Files;
 use crate::image::{Image, Seen, file_len};
 use crate::machine::{self, Job};
 use crate::observe::{Change, Observer};
+use crate::others::Others;
 use crate::{believe, limit};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_ops::{
@@ -146,7 +148,7 @@ impl Kvm {
         self
     }
 
-    /// The same, with every change of an image shown to `observer` before it is made. An errno in return lets the
+    /// The same, with every change of an image (not of its data file) shown to `observer` before it is made. An errno in return lets the
     /// change fail with that, undone. For tests of what becomes of an image.
     #[must_use]
     pub fn with_observer(
@@ -173,12 +175,14 @@ impl Kvm {
         &self,
         operation: Binary,
         config: &[u8],
-        mut image: Image<'_>,
+        mut files: Files<'_>,
         sink: &mut dyn FnMut(Payload) -> Result<(), VmmError>,
     ) -> Result<(Stats, Seen), VmmError> {
-        image.observer = self.observer.clone();
+        if let Some(image) = files.image() {
+            image.observer = self.observer.clone();
+        }
         let operation = self.operation.unwrap_or(operation);
-        machine::run(self, Job { operation, config, image, sink })
+        machine::run(self, Job { operation, config, files, sink })
     }
 
     /// Resizes `image`, which must be open for reading and writing. The length that the file shall
@@ -187,17 +191,36 @@ impl Kvm {
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
     pub fn resize(&self, image: &File, request: &ResizeRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
+        self.resize_with(image, &Others::default(), request)
+    }
+
+    /// As [`Self::resize`], of an image with `others`. The length that its data file shall have in the
+    /// end is left to the caller, too ([`ResizeOutcome::data_file_size_after`]).
+    ///
+    /// # Errors
+    /// As [`Self::resize`].
+    pub fn resize_with(
+        &self,
+        image: &File,
+        others: &Others<'_>,
+        request: &ResizeRequest,
+    ) -> Result<Finished<ResizeOutcome>, VmmError> {
         let len = length(image)?;
         let mut once = Once(None);
-        let device = Image::new(image, len, limit::resize(len, request.size), false);
-        let ran = self.run(binaries::RESIZE, request.to_config().as_bytes(), device, &mut |payload| {
+        let limit = |len| limit::resize(len, request.size);
+        let files = others.files(Image::new(image, len, limit(len), false), limit)?;
+        let config = request.to_config(&others.shape()?);
+        let ran = self.run(binaries::RESIZE, config.as_bytes(), files, &mut |payload| {
             once.open()?;
             match payload {
                 Payload::ResizeResult(message) => once.set(wire::resize_from_wire(&message)),
                 _ => Err(FOREIGN),
             }
         })?;
-        once.finish(ran, |outcome, seen| believe::resize(outcome, request, len, seen))
+        once.finish(ran, |outcome, seen| {
+            let data_file = others.data_file.is_some();
+            believe::resize(outcome, request, (len, data_file), seen)
+        })
     }
 
     /// Describes `image`, with its snapshots and bitmaps in the image's order.
@@ -212,17 +235,18 @@ impl Kvm {
         let len = length(image)?;
         let (mut once, mut items) = (Once(None), Vec::new());
         let device = Image::new(image, len, limit::read(len), true);
-        let ran = self.run(binaries::INFO, request.to_config().as_bytes(), device, &mut |payload| {
-            once.open()?;
-            if let Payload::InfoResult(message) = payload {
-                return once.set(wire::info_from_wire(message));
-            }
-            if items.len() == MAX_INFO_ITEMS {
-                return Err(VmmError::MalformedResult("there are more items than an image can have"));
-            }
-            items.push(wire::info_item_from_wire(payload).ok_or(FOREIGN)?);
-            Ok(())
-        })?;
+        let ran =
+            self.run(binaries::INFO, request.to_config().as_bytes(), Files::only(device), &mut |payload| {
+                once.open()?;
+                if let Payload::InfoResult(message) = payload {
+                    return once.set(wire::info_from_wire(message));
+                }
+                if items.len() == MAX_INFO_ITEMS {
+                    return Err(VmmError::MalformedResult("there are more items than an image can have"));
+                }
+                items.push(wire::info_item_from_wire(payload).ok_or(FOREIGN)?);
+                Ok(())
+            })?;
         let Finished { result, stats } = once.finish(ran, |info, _| believe::info(info))?;
         Ok(Finished { result: result.map(|info| (info, items)), stats })
     }
@@ -240,21 +264,22 @@ impl Kvm {
         let len = length(image)?;
         let (mut once, mut count) = (Once(None), 0);
         let device = Image::new(image, len, limit::read(len), true);
-        let ran = self.run(binaries::CHECK, request.to_config().as_bytes(), device, &mut |payload| {
-            once.open()?;
-            let message = match payload {
-                Payload::CheckResult(message) => return once.set(wire::check_from_wire(&message)),
-                Payload::CheckFinding(message) => message,
-                _ => return Err(FOREIGN),
-            };
-            count += 1;
-            if count > MAX_FINDINGS {
-                return Err(VmmError::MalformedResult("there is no end to its findings"));
-            }
-            let finding = wire::finding_from_wire(&message);
-            findings(finding.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
-            Ok(())
-        })?;
+        let ran =
+            self.run(binaries::CHECK, request.to_config().as_bytes(), Files::only(device), &mut |payload| {
+                once.open()?;
+                let message = match payload {
+                    Payload::CheckResult(message) => return once.set(wire::check_from_wire(&message)),
+                    Payload::CheckFinding(message) => message,
+                    _ => return Err(FOREIGN),
+                };
+                count += 1;
+                if count > MAX_FINDINGS {
+                    return Err(VmmError::MalformedResult("there is no end to its findings"));
+                }
+                let finding = wire::finding_from_wire(&message);
+                findings(finding.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
+                Ok(())
+            })?;
         once.finish(ran, |_, _| Ok(()))
     }
 
@@ -266,13 +291,18 @@ impl Kvm {
         let len = length(image)?;
         let mut once = Once(None);
         let device = Image::new(image, len, limit::create(len, request.size), false);
-        let ran = self.run(binaries::CREATE, request.to_config().as_bytes(), device, &mut |payload| {
-            once.open()?;
-            match payload {
-                Payload::CreateResult(message) => once.set(wire::resize_from_wire(&message)),
-                _ => Err(FOREIGN),
-            }
-        })?;
+        let ran = self.run(
+            binaries::CREATE,
+            request.to_config().as_bytes(),
+            Files::only(device),
+            &mut |payload| {
+                once.open()?;
+                match payload {
+                    Payload::CreateResult(message) => once.set(wire::resize_from_wire(&message)),
+                    _ => Err(FOREIGN),
+                }
+            },
+        )?;
         once.finish(ran, |outcome, seen| believe::create(outcome, request, len, seen))
     }
 }

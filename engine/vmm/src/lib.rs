@@ -6,8 +6,8 @@
 //! 2. `machine` allocates `memory`, loads the binaries (`segments`), sets the processor up (`cpu`)
 //!    and runs it: in ring 3 from its first instruction, with nothing but memory and three pages of
 //!    device registers.
-//! 3. `block` serves the guest's requests from the `image` file, up to a `limit`; `mailbox` decodes
-//!    what the guest says; `watchdog` ends a guest that does not.
+//! 3. `block` serves the guest's requests from the `files` of the `image`, each in its window and up
+//!    to its `limit`; `mailbox` decodes what the guest says; `watchdog` ends a guest that does not.
 //! 4. `believe` compares the result with what the host saw.
 //!
 //! The host never looks into an image: what a guest makes of it can at worst be refused.
@@ -17,6 +17,7 @@ mod binaries;
 mod block;
 mod cpu;
 mod error;
+mod files;
 mod image;
 mod kvm;
 mod limit;
@@ -24,9 +25,11 @@ mod machine;
 mod mailbox;
 mod memory;
 mod observe;
+mod others;
 mod segments;
 mod watchdog;
 
 pub use error::{ErrorKind, Fault, FaultCause, VmmError};
 pub use kvm::{Finished, Kvm, Limits, Stats};
 pub use observe::Change;
+pub use others::{LayerFiles, Others};

@@ -10,13 +10,14 @@ const SLACK: u64 = 64 << 20;
 /// table and 8 of refcount for each.
 const METADATA_PART: u64 = 16;
 
-/// The end of the device for a job that only reads: the image, in whole sectors.
+/// The end of a file's window for a job that only reads: the image, in whole sectors.
 pub fn read(len: u64) -> u64 {
     sectors(len)
 }
 
-/// The end of the device for a resize of a file of `len` bytes: new tables may take as much again as
-/// the file, and the area that is added may be allocated with its metadata.
+/// The end of a file's window for a resize of an image of `len` bytes: tables may be written anew, which
+/// takes less than the file has, and all of the area that is added may be allocated, or mapped cluster by
+/// cluster where it hides a longer backing file, with its metadata.
 pub fn resize(len: u64, size: SizeRequest) -> u64 {
     let more = match size {
         SizeRequest::Absolute(size) | SizeRequest::Grow(size) => size,
@@ -25,7 +26,7 @@ pub fn resize(len: u64, size: SizeRequest) -> u64 {
     create(len.saturating_mul(2), more)
 }
 
-/// The end of the device for a new image of `size` bytes.
+/// The end of the image's window for a new image of `size` bytes.
 pub fn create(len: u64, size: u64) -> u64 {
     let disk = size.saturating_add(size / METADATA_PART);
     sectors(len.saturating_add(disk).saturating_add(SLACK))

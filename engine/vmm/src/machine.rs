@@ -4,7 +4,8 @@ use crate::binaries::{Binary, CORE};
 use crate::block::Block;
 use crate::cpu;
 use crate::error::{Fault, FaultCause, VmmError};
-use crate::image::{Image, Seen};
+use crate::files::Files;
+use crate::image::Seen;
 use crate::kvm::{Kvm, Stats};
 use crate::mailbox;
 use crate::memory::Memory;
@@ -26,13 +27,13 @@ pub struct Job<'a> {
     pub operation: Binary,
     /// Its configuration, as it lies in memory.
     pub config: &'a [u8],
-    /// Its image.
-    pub image: Image<'a>,
+    /// Its image, and what belongs to it.
+    pub files: Files<'a>,
     /// Gets every message.
     pub sink: &'a mut dyn FnMut(Payload) -> Result<(), VmmError>,
 }
 
-/// Runs `job` to its end. What it took and what it did to the image.
+/// Runs `job` to its end. What it took and what it did to the files.
 pub fn run(kvm: &Kvm, job: Job<'_>) -> Result<(Stats, Seen), VmmError> {
     let started = Instant::now();
     let memory = Memory::new()?;
@@ -40,8 +41,8 @@ pub fn run(kvm: &Kvm, job: Job<'_>) -> Result<(Stats, Seen), VmmError> {
     load(&memory, CORE, layout::CORE)?;
     load(&memory, job.operation, layout::OPERATION)?;
     memory.write(layout::CONFIG.base, job.config)?;
-    let block = Block::new(job.image, &memory.dma)?;
-    let boot = BootInfo::new(block.image.len, block.capacity());
+    let block = Block::new(job.files, &memory.dma)?;
+    let boot = BootInfo::new(&block.files.lengths(), block.files.image_capacity());
     memory.write(layout::BOOT_INFO.base, boot.as_bytes())?;
 
     let vm = kvm.create_vm()?;
@@ -51,7 +52,7 @@ pub fn run(kvm: &Kvm, job: Job<'_>) -> Result<(Stats, Seen), VmmError> {
     let mut watchdog = Watchdog::start(kvm.limits)?;
     machine.run(&mut watchdog)?;
 
-    let (exits, seen) = (machine.exits, machine.block.image.seen);
+    let (exits, seen) = (machine.exits, machine.block.files.seen());
     let stats = Stats {
         exits,
         block_requests: machine.block.requests,

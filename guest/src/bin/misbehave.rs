@@ -4,12 +4,14 @@
 use core::arch::asm;
 use core::hint::black_box;
 use core::ptr::with_exposed_provenance_mut as at;
-use instar_abi::layout::{BLOCK, CONTROL, CORE, MEMORY_END, OPERATION, QUEUE, SECTOR, control};
+use instar_abi::layout::{
+    BLOCK, CONTROL, CORE, MEMORY_END, OPERATION, QUEUE, SECTOR, WINDOW_SECTORS, control,
+};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_guest::{Guest, Misdeed, mmio, operation};
 use instar_ops::disk::{Direction, IoError};
 use instar_ops::{
-    Disk, Format, OpError, Refusal, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, wire,
+    Disk, Format, OpError, ReadAt, Refusal, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, wire,
 };
 
 /// virtio-mmio registers (virtio 1.2, section 4.2.2).
@@ -22,8 +24,9 @@ fn run(guest: Guest) {
         panic!("not a misdeed");
     };
     let misdeed = Misdeed::from_number(number).expect("a misdeed");
-    let (host, mut disk, scratch) = guest.into_parts();
-    let len = instar_ops::disk::ReadAt::len(&disk);
+    let (host, files, scratch) = guest.into_files();
+    let mut disk = files.disk(0);
+    let len = disk.len();
     let honest = ResizeOutcome {
         format: Format::Raw,
         action: if len < number { ResizeAction::Grow } else { ResizeAction::Shrink },
@@ -32,6 +35,7 @@ fn run(guest: Guest) {
         file_size_before: len,
         file_size_after: number,
         preallocate: None,
+        data_file_size_after: None,
     };
     let reply = |result: Result<ResizeOutcome, OpError>| {
         host.send_result(Payload::ResizeResult(wire::resize_to_wire(&result)));
@@ -82,6 +86,22 @@ fn run(guest: Guest) {
             let (format, action) = (Format::Qcow2, ResizeAction::NoOp);
             let (old_virtual_size, new_virtual_size) = (number, number);
             reply(Ok(ResizeOutcome { format, action, old_virtual_size, new_virtual_size, ..honest }));
+        }
+        Misdeed::WriteBehind => {
+            let last = files.count() - 1;
+            reply(files.disk(last).write_at(0, &[1; 512]).map(|()| honest).map_err(OpError::Io));
+        }
+        Misdeed::ReadMissing => {
+            let mut bytes = [0; 512];
+            let missing = files.disk(files.count()).read_at(0, &mut bytes);
+            reply(missing.map(|()| honest).map_err(OpError::Io));
+        }
+        Misdeed::CrossWindows => {
+            ask_device(WINDOW_SECTORS - 1, (scratch.as_ptr().addr() as u64, 2 * SECTOR));
+            reply(Ok(honest));
+        }
+        Misdeed::WrongDataFile => {
+            reply(Ok(ResizeOutcome { data_file_size_after: Some(number), ..honest }));
         }
         Misdeed::Behave => {
             host.debug("behaving");
@@ -139,27 +159,26 @@ unsafe fn abuse(crime: Misdeed) {
             write(BLOCK.base + QUEUE_DESC_LOW, u32::try_from(CORE.base).unwrap_or(0));
             write(BLOCK.base + QUEUE_NOTIFY, 0);
         }
-        _ => {
-            aim_at_page_tables();
-            write(BLOCK.base + QUEUE_NOTIFY, 0);
-        }
+        // The page tables.
+        _ => ask_device(0, (0x1000, SECTOR)),
     }
 }
 
-/// Fills the queue, as core's driver would, with one read request to the page tables.
-fn aim_at_page_tables() {
+/// Asks the device, as core's driver would as its first request, to read from `sector` to `memory`, an
+/// address and a length.
+fn ask_device(sector: u64, memory: (u64, u64)) {
     const NEXT_AND_WRITE: u64 = 3 << 32;
     let put = |offset: usize, value: u64| {
         // SAFETY: the queue page is mapped for writing, and only core's driver uses it.
         unsafe { at::<u64>(QUEUE.address() + offset).write_volatile(value) };
     };
-    // Header at 0x300 (read sector 0), data at 0x1000, status at 0x340: descriptors of address, then
-    // length, flags and next.
+    // Header at 0x300 (read), data, status at 0x340: descriptors of address, then length, flags and
+    // next.
     put(0x300, 0);
-    put(0x308, 0);
+    put(0x308, sector);
     for (index, address, len_flags_next) in [
         (0, QUEUE.base + 0x300, 16 | 1 << 32 | 1 << 48),
-        (1, 0x1000, SECTOR | NEXT_AND_WRITE | 2 << 48),
+        (1, memory.0, memory.1 | NEXT_AND_WRITE | 2 << 48),
         (2, QUEUE.base + 0x340, 1 | 2 << 32),
     ] {
         put(index * 16, address);
@@ -167,6 +186,8 @@ fn aim_at_page_tables() {
     }
     // Available ring: flags 0, index 1, ring[0] = descriptor 0.
     put(0x100, 1 << 16);
+    // SAFETY: the host does with it what it does with any request.
+    unsafe { mmio::write32(BLOCK.base + QUEUE_NOTIFY, 0) };
 }
 
 fn poke(address: u64) {

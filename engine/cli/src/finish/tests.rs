@@ -15,6 +15,7 @@ fn grown(mode: Preallocation) -> (u64, u64) {
         file_size_before: 65536,
         file_size_after: 262_144,
         preallocate: (mode != Preallocation::Off).then_some((65536, 196_608)),
+        data_file_size_after: None,
     };
     finish(&Program::new(None), &file, &outcome, mode).expect("finished");
     let metadata = file.metadata().expect("stat");
@@ -43,6 +44,7 @@ fn a_raw_image_gets_its_old_length_back() {
         file_size_before: 512,
         file_size_after: 1024,
         preallocate: Some((512, u64::MAX)),
+        data_file_size_after: None,
     };
     let program = Program::new(None);
     let error = finish(&program, &file, &outcome, Preallocation::Falloc);
@@ -109,6 +111,7 @@ fn outcome(format: Format, before: u64, after: u64) -> ResizeOutcome {
         file_size_before: before,
         file_size_after: after,
         preallocate: (after > before).then_some((before, after.saturating_sub(before))),
+        data_file_size_after: None,
     }
 }
 

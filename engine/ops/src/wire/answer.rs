@@ -64,6 +64,7 @@ pub fn resize_to_wire(result: &Result<ResizeOutcome, OpError>) -> ResizeResultMe
             error: None,
             old_virtual_size: outcome.old_virtual_size,
             preallocate: outcome.preallocate.map(|(offset, length)| ExtentMessage { offset, length }),
+            data_file_size_after: outcome.data_file_size_after,
         },
     }
 }
@@ -82,6 +83,7 @@ pub fn resize_from_wire(message: &ResizeResultMessage) -> Option<Result<ResizeOu
         file_size_before: message.file_size_before,
         file_size_after: message.file_size_after,
         preallocate: message.preallocate.as_ref().map(|extent| (extent.offset, extent.length)),
+        data_file_size_after: message.data_file_size_after,
     }))
 }
 

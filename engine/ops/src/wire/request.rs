@@ -1,10 +1,11 @@
 //! Requests to and from the configs of `instar_abi::config`.
 
 use crate::{
-    CheckRequest, CreateRequest, Format, InfoRequest, Preallocation, Qcow2Options, ResizeRequest, SizeRequest,
+    Attached, CheckRequest, CreateRequest, Format, InfoRequest, LayerShape, MAX_LAYERS, Preallocation,
+    Qcow2Options, ResizeRequest, SizeRequest,
 };
 use instar_abi::config::{
-    CheckConfig, CreateConfig, Header, InfoConfig, ResizeConfig, create_flags, format, preallocation,
+    CheckConfig, CreateConfig, Header, InfoConfig, ResizeConfig, create_flags, format, layer, preallocation,
     resize_flags, size_kind,
 };
 use zerocopy::little_endian::{U32, U64};
@@ -80,22 +81,63 @@ const fn bit(set: bool, flag: u32) -> u32 {
     if set { flag } else { 0 }
 }
 
-impl ResizeRequest {
-    /// The request as the guest reads it.
+impl LayerShape {
+    fn to_config(self) -> u8 {
+        let format = u8::try_from(self.format.to_config()).unwrap_or(0);
+        format | if self.data_file { layer::DATA_FILE } else { 0 }
+    }
+
+    fn from_config(byte: u8) -> Option<Self> {
+        let format = Format::from_config(u32::from(byte & layer::FORMAT))?;
+        Some(Self { format, data_file: byte & layer::DATA_FILE != 0 })
+    }
+}
+
+impl Attached {
+    /// What the guest is told to be attached; `None` if that means nothing.
     #[must_use]
-    pub fn to_config(&self) -> ResizeConfig {
+    pub fn from_config(config: &ResizeConfig) -> Option<Self> {
+        let flags = config.flags.get();
+        let count = usize::try_from(config.layers.get()).ok()?;
+        let layers = config.chain.get(..count)?;
+        Some(Self {
+            data_file: flags & resize_flags::DATA_FILE != 0,
+            layers: layers.iter().map(|byte| LayerShape::from_config(*byte)).collect::<Option<_>>()?,
+            detached: flags & resize_flags::DETACHED != 0,
+        })
+    }
+}
+
+/// All bits of [`resize_flags`].
+const RESIZE_FLAGS: u32 = resize_flags::SHRINK | resize_flags::DATA_FILE | resize_flags::DETACHED;
+
+impl ResizeRequest {
+    /// The request as the guest reads it, of an image with what is `attached`.
+    #[must_use]
+    pub fn to_config(&self, attached: &Attached) -> ResizeConfig {
         let (size_kind, size) = size_to_config(self.size);
+        let flags = bit(self.shrink, resize_flags::SHRINK)
+            | bit(attached.data_file, resize_flags::DATA_FILE)
+            | bit(attached.detached, resize_flags::DETACHED);
+        let mut chain = [0; MAX_LAYERS];
+        for (byte, shape) in chain.iter_mut().zip(&attached.layers) {
+            *byte = shape.to_config();
+        }
         ResizeConfig {
             header: Header::of::<ResizeConfig>(),
             format: named_to_config(self.format),
             size_kind: U32::new(size_kind),
             size: U64::new(size),
-            flags: U32::new(bit(self.shrink, resize_flags::SHRINK)),
+            flags: U32::new(flags),
             preallocation: U32::new(preallocation_to_config(self.preallocation)),
+            layers: U32::new(u32::try_from(attached.layers.len()).unwrap_or(u32::MAX)),
+            reserved: U32::ZERO,
+            chain,
         }
     }
 
-    /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
+    /// The inverse of [`Self::to_config`]; `None` if a number means nothing. [`Attached::from_config`]
+    /// tells the rest.
     #[must_use]
     pub fn from_config(config: &ResizeConfig) -> Option<Self> {
         let flags = config.flags.get();
@@ -105,7 +147,7 @@ impl ResizeRequest {
             shrink: flags & resize_flags::SHRINK != 0,
             preallocation: preallocation_from_config(config.preallocation.get())?,
         })
-        .filter(|_| flags & !resize_flags::SHRINK == 0)
+        .filter(|_| flags & !RESIZE_FLAGS == 0)
     }
 }
 

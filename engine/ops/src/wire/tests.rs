@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    Bitmap, CheckFinding, CheckReport, CheckRequest, CreateRequest, Format, ImageInfo, InfoItem, InfoRequest,
-    Name, OpError, Preallocation, Qcow2Info, Qcow2Options, ResizeAction, ResizeOutcome, ResizeRequest,
-    SizeRequest, Snapshot, Table,
+    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, CreateRequest, Format, ImageInfo, InfoItem,
+    InfoRequest, LayerShape, MAX_LAYERS, Name, OpError, Preallocation, Qcow2Info, Qcow2Options, ResizeAction,
+    ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
@@ -27,6 +27,7 @@ fn outcome() -> ResizeOutcome {
         file_size_before: 2,
         file_size_after: 3,
         preallocate: Some((4, 5)),
+        data_file_size_after: Some(6),
     }
 }
 
@@ -39,7 +40,10 @@ fn resize_requests() {
             for shrink in [false, true] {
                 for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
                     let request = ResizeRequest { format, size, shrink, preallocation };
-                    assert_eq!(ResizeRequest::from_config(&request.to_config()), Some(request));
+                    assert_eq!(
+                        ResizeRequest::from_config(&request.to_config(&Attached::default())),
+                        Some(request)
+                    );
                 }
             }
         }
@@ -54,10 +58,10 @@ fn resize_requests_that_mean_nothing() {
         shrink: true,
         preallocation: Preallocation::Off,
     };
-    let good = request.to_config();
+    let good = request.to_config(&Attached::default());
     assert!(ResizeRequest::from_config(&good).is_some());
     let spoilers: [fn(&mut ResizeConfig); 4] =
-        [|c| c.format.set(3), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(3)];
+        [|c| c.format.set(3), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(8)];
     for spoil in spoilers {
         let mut bad = good;
         spoil(&mut bad);
@@ -89,13 +93,48 @@ fn info_check_and_create_requests() {
 }
 
 #[test]
+fn what_is_attached() {
+    let request = ResizeRequest {
+        format: None,
+        size: SizeRequest::Grow(1),
+        shrink: false,
+        preallocation: Preallocation::Off,
+    };
+    let mut attached = Attached::default();
+    assert_eq!((attached.first_layer(), attached.files()), (1, 1));
+    for layer in 0..MAX_LAYERS {
+        assert_eq!(Attached::from_config(&request.to_config(&attached)), Some(attached.clone()));
+        attached.data_file = layer % 3 == 0;
+        attached.detached = layer % 5 == 0;
+        let shape = LayerShape { format: FORMATS[layer % 2], data_file: layer % 4 == 1 };
+        attached.layers.push(shape).unwrap();
+    }
+    attached.data_file = true;
+    assert_eq!((attached.first_layer(), attached.files()), (2, 2 + 200 + 50));
+    let good = request.to_config(&attached);
+    assert_eq!(Attached::from_config(&good), Some(attached));
+    for count in [MAX_LAYERS + 1, usize::MAX >> 32] {
+        let bad = ResizeConfig { layers: u32::try_from(count).unwrap().into(), ..good };
+        assert_eq!(Attached::from_config(&bad), None);
+    }
+    for byte in [0, 3, 0x80, 0xff] {
+        let mut bad = good;
+        bad.chain[7] = byte;
+        assert_eq!(Attached::from_config(&bad), None);
+    }
+}
+
+#[test]
 fn resize_results() {
     let actions = [ResizeAction::Grow, ResizeAction::Shrink, ResizeAction::NoOp];
     for action in actions {
         for format in FORMATS {
             for preallocate in [None, Some((0, 0)), Some((1, u64::MAX))] {
-                let result = Ok(ResizeOutcome { format, action, preallocate, ..outcome() });
-                assert_eq!(resize_from_wire(&resize_to_wire(&result)), Some(result));
+                for data_file_size_after in [None, Some(0), Some(u64::MAX)] {
+                    let result =
+                        Ok(ResizeOutcome { format, action, preallocate, data_file_size_after, ..outcome() });
+                    assert_eq!(resize_from_wire(&resize_to_wire(&result)), Some(result));
+                }
             }
         }
     }

@@ -15,6 +15,7 @@ fn grow() -> (ResizeOutcome, ResizeRequest) {
         file_size_before: LEN,
         file_size_after: 2000,
         preallocate: None,
+        data_file_size_after: None,
     };
     let request = ResizeRequest {
         format: Some(Format::Qcow2),
@@ -46,7 +47,7 @@ fn failure() -> IoError {
 }
 
 fn is_believed(outcome: &ResizeOutcome, request: &ResizeRequest, seen: &Seen) -> bool {
-    resize(outcome, request, LEN, seen).is_ok()
+    resize(outcome, request, (LEN, false), seen).is_ok()
 }
 
 /// A raw file may change inside its last sector, where the disk keeps its size: `qemu-img` counts
@@ -63,6 +64,7 @@ fn raw_sizes_are_held_against_the_file() {
         file_size_before: LEN,
         file_size_after: 990,
         preallocate: None,
+        data_file_size_after: None,
     };
     assert!(is_believed(&outcome, &request, &Seen::default()));
     assert!(!is_believed(&ResizeOutcome { file_size_after: 991, ..outcome }, &request, &Seen::default()));
@@ -102,6 +104,23 @@ fn lies_about_a_grown_image() {
 }
 
 #[test]
+fn a_data_file_is_as_long_as_the_disk() {
+    let (outcome, request) = grow();
+    let with = |data_file_size_after| ResizeOutcome { data_file_size_after, ..outcome };
+    let wrote = |data_written_end| Seen { writes: 1, data_written_end, ..Seen::default() };
+    let believed = |outcome: &ResizeOutcome, there_is_one, seen: &Seen| {
+        resize(outcome, &request, (LEN, there_is_one), seen).is_ok()
+    };
+    assert!(believed(&with(Some(1024)), true, &wrote(1024)));
+    assert!(!believed(&with(Some(1024)), false, &Seen::default()), "there is none");
+    assert!(!believed(&with(None), true, &Seen::default()), "there is one");
+    for len in [0, 1023, 1025, u64::MAX] {
+        assert!(!believed(&with(Some(len)), true, &Seen::default()), "{len}");
+    }
+    assert!(!believed(&with(Some(1024)), true, &wrote(1536)), "what was written is cut off");
+}
+
+#[test]
 fn allocating_beyond_the_end() {
     let (outcome, request) = grow();
     let request = ResizeRequest { preallocation: Preallocation::Full, ..request };
@@ -129,6 +148,7 @@ fn a_new_image_is_what_was_asked_for() {
         file_size_before: 0,
         file_size_after: 1024,
         preallocate: None,
+        data_file_size_after: None,
     };
     let believed = |outcome: &ResizeOutcome| create(outcome, &request, 0, &Seen::default()).is_ok();
     assert!(believed(&outcome));

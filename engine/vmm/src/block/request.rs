@@ -4,7 +4,8 @@
 //! shape is misuse.
 
 use super::Misuse;
-use crate::image::{Buffer, Image};
+use crate::files::Files;
+use crate::image::Buffer;
 use instar_abi::layout::SECTOR;
 use virtio_bindings::virtio_blk as blk;
 use virtio_queue::DescriptorChain;
@@ -68,16 +69,16 @@ impl Request {
     }
 
     /// Does what is asked and says so; returns how many bytes of memory were written.
-    pub fn serve(self, image: &mut Image<'_>, memory: &GuestMemoryMmap) -> Result<u32, Misuse> {
+    pub fn serve(self, files: &mut Files<'_>, memory: &GuestMemoryMmap) -> Result<u32, Misuse> {
         let header: Header = read(memory, self.header.at)?;
-        let offset = header.sector.get().checked_mul(SECTOR).ok_or("a sector that there is not")?;
+        let sector = header.sector.get();
         let (status, written) = match (header.kind.get(), self.data) {
             (blk::VIRTIO_BLK_T_IN, Some(data)) if data.writable => {
-                (data.read(image, memory, offset)?, data.len)
+                (data.read(files, memory, sector)?, data.len)
             }
-            (blk::VIRTIO_BLK_T_OUT, Some(data)) => (data.write(image, memory, offset)?, 0),
-            (blk::VIRTIO_BLK_T_WRITE_ZEROES, Some(data)) => (data.zero(image, memory)?, 0),
-            (blk::VIRTIO_BLK_T_FLUSH, None) => (image.flush(), 0),
+            (blk::VIRTIO_BLK_T_OUT, Some(data)) => (data.write(files, memory, sector)?, 0),
+            (blk::VIRTIO_BLK_T_WRITE_ZEROES, Some(data)) => (data.zero(files, memory)?, 0),
+            (blk::VIRTIO_BLK_T_FLUSH, None) => (files.flush(), 0),
             _ => return Err("a request that there is not"),
         };
         let status = if status { blk::VIRTIO_BLK_S_OK } else { blk::VIRTIO_BLK_S_IOERR };
@@ -117,28 +118,27 @@ impl Part {
         Ok(act(Buffer { at: guard.as_ptr(), len: guard.len() }))
     }
 
-    fn read(self, image: &mut Image<'_>, memory: &GuestMemoryMmap, offset: u64) -> Result<bool, Misuse> {
+    fn read(self, files: &mut Files<'_>, memory: &GuestMemoryMmap, sector: u64) -> Result<bool, Misuse> {
         // SAFETY: the buffer is guest memory, mapped for as long as `memory` is. The guest does not
         // run meanwhile.
-        self.with(memory, |buffer| unsafe { image.read(offset, buffer) })
+        self.with(memory, |buffer| unsafe { files.read(sector, buffer) })
     }
 
-    fn write(self, image: &mut Image<'_>, memory: &GuestMemoryMmap, offset: u64) -> Result<bool, Misuse> {
+    fn write(self, files: &mut Files<'_>, memory: &GuestMemoryMmap, sector: u64) -> Result<bool, Misuse> {
         if self.writable {
             return Err("a request of another shape");
         }
         // SAFETY: as above.
-        self.with(memory, |buffer| unsafe { image.write(offset, buffer) })
+        self.with(memory, |buffer| unsafe { files.write(sector, buffer) })
     }
 
-    fn zero(self, image: &mut Image<'_>, memory: &GuestMemoryMmap) -> Result<bool, Misuse> {
+    fn zero(self, files: &mut Files<'_>, memory: &GuestMemoryMmap) -> Result<bool, Misuse> {
         if self.writable || self.len != PREFIX {
             return Err("a request of another shape");
         }
         let range: Zeroes = read(memory, self.at)?;
-        let offset = range.sector.get().checked_mul(SECTOR).ok_or("a sector that there is not")?;
         let len = u64::from(range.count.get()) * SECTOR;
         let unmap = range.flags.get() & blk::VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP != 0;
-        Ok(image.zero(offset, len, unmap))
+        Ok(files.zero(range.sector.get(), len, unmap))
     }
 }

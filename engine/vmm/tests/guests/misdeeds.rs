@@ -3,8 +3,8 @@
 use crate::Body;
 use instar_guest::Misdeed;
 use instar_ops::disk::{Direction, IoError};
-use instar_ops::{OpError, Preallocation, ResizeOutcome, ResizeRequest, SizeRequest};
-use instar_vmm::{ErrorKind, Fault, FaultCause, Finished, Kvm, Limits, VmmError};
+use instar_ops::{Format, OpError, Preallocation, ResizeOutcome, ResizeRequest, SizeRequest};
+use instar_vmm::{ErrorKind, Fault, FaultCause, Finished, Kvm, LayerFiles, Limits, Others, VmmError};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
@@ -36,6 +36,10 @@ pub const TRIALS: &[(&str, Body)] = &[
     ("a_write_beyond_the_limit_does_not_happen", beyond_capacity),
     ("a_failed_write_that_was_ignored_is_an_error", ignored_failure),
     ("a_failed_write_brings_its_errno", reported_failure),
+    ("what_is_behind_the_image_is_not_written", write_behind),
+    ("a_file_that_is_not_there_cannot_be_read", read_missing),
+    ("a_request_ends_with_its_window", cross_windows),
+    ("a_data_file_is_as_long_as_the_disk", wrong_data_file),
     ("what_behaves_is_believed", behave),
     ("a_machine_after_a_crash_is_as_good_as_new", after_a_crash),
 ];
@@ -47,13 +51,22 @@ fn image() -> File {
 }
 
 fn commit_on(kvm: Kvm, misdeed: Misdeed, image: &File) -> Result<Finished<ResizeOutcome>, VmmError> {
+    commit_with(kvm, misdeed, image, &Others::default())
+}
+
+fn commit_with(
+    kvm: Kvm,
+    misdeed: Misdeed,
+    image: &File,
+    others: &Others<'_>,
+) -> Result<Finished<ResizeOutcome>, VmmError> {
     let request = ResizeRequest {
         format: None,
         size: SizeRequest::Absolute(misdeed.number()),
         shrink: true,
         preallocation: Preallocation::Off,
     };
-    kvm.with_operation(MISBEHAVE).resize(image, &request)
+    kvm.with_operation(MISBEHAVE).resize_with(image, others, &request)
 }
 
 fn commit(kvm: Kvm, misdeed: Misdeed) -> VmmError {
@@ -198,6 +211,51 @@ fn beyond_capacity(kvm: Kvm) {
         other => panic!("{other:?}"),
     }
     assert_eq!(image.metadata().unwrap().len(), LEN);
+}
+
+/// An image with a layer behind it, which is even open for writing.
+fn with_layer(kvm: Kvm, misdeed: Misdeed) -> (Result<Finished<ResizeOutcome>, VmmError>, File) {
+    let layer = image();
+    let layers = vec![LayerFiles { file: &layer, data_file: None, format: Format::Raw }];
+    let result = commit_with(kvm, misdeed, &image(), &Others { layers, ..Others::default() });
+    (result, layer)
+}
+
+fn errno_of(result: Result<Finished<ResizeOutcome>, VmmError>) -> i32 {
+    match result.map(|finished| finished.result) {
+        Ok(Err(OpError::Io(error))) | Err(VmmError::Io(error)) => error.errno.cast_signed(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn write_behind(kvm: Kvm) {
+    let (result, layer) = with_layer(kvm, Misdeed::WriteBehind);
+    assert_eq!(errno_of(result), libc::EROFS);
+    let mut bytes = [0; 4096];
+    layer.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!((bytes, layer.metadata().unwrap().len()), ([7; 4096], LEN));
+}
+
+fn read_missing(kvm: Kvm) {
+    assert_eq!(errno_of(commit_on(kvm, Misdeed::ReadMissing, &image())), libc::ENXIO);
+    let (result, _) = with_layer(Kvm::open().unwrap(), Misdeed::ReadMissing);
+    assert_eq!(errno_of(result), libc::ENXIO);
+}
+
+fn cross_windows(kvm: Kvm) {
+    let (result, _) = with_layer(kvm, Misdeed::CrossWindows);
+    assert_eq!(errno_of(result), libc::EFBIG);
+}
+
+fn wrong_data_file(kvm: Kvm) {
+    let data = image();
+    let others = Others { data_file: Some(&data), ..Others::default() };
+    let why = "its data file is not to be as long as the disk";
+    for (misdeed, others) in [(Misdeed::WrongDataFile, &Others::default()), (Misdeed::Behave, &others)] {
+        let error = commit_with(Kvm::open().unwrap(), misdeed, &image(), others).unwrap_err();
+        assert!(error.to_string().ends_with(why), "{error}");
+    }
+    drop(kvm);
 }
 
 /// A disk that is always full.

@@ -123,7 +123,8 @@ pub fn start() -> BootInfo {
     boot_info()
 }
 
-fn boot_info() -> BootInfo {
+/// What the host said of the device.
+pub fn boot_info() -> BootInfo {
     let page = at::<u8>(BOOT_INFO.address());
     // SAFETY: the page is mapped for reading, and nothing changes it.
     let page = unsafe { core::slice::from_raw_parts(page, BOOT_INFO.size()) };

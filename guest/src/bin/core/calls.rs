@@ -30,6 +30,8 @@ pub unsafe fn fill(boot: &BootInfo) {
         send_item,
         debug,
         panic,
+        files: boot.files.get(),
+        file_len,
     };
     // SAFETY: the page is mapped for writing, and nothing refers to it yet.
     unsafe { with_exposed_provenance_mut::<CallTable>(CALL_TABLE.address()).write(table) };
@@ -86,6 +88,10 @@ unsafe extern "C" fn write_output_sector(sector: u64, buffer: *const u8, len: us
 
 extern "C" fn zero_output_sector(sector: u64, count: u64, unmap: u32) -> u32 {
     u32::from(!blk::zero(sector, count, unmap != 0))
+}
+
+extern "C" fn file_len(file: u64) -> u64 {
+    blk::boot_info().file_len(file)
 }
 
 extern "C" fn flush_output() -> u32 {

@@ -1,0 +1,74 @@
+//! The files that belong to an image, and how a guest is told of them.
+
+use crate::{Disk, Format, ReadAt};
+pub use instar_abi::layout::MAX_LAYERS;
+
+/// The other files of the image that is resized, opened by whoever decided that they may be.
+#[derive(Default)]
+pub struct Companions<'a, 'f> {
+    /// The external data file.
+    pub data_file: Option<&'a mut dyn Disk>,
+    /// The chain of backing files, the overlay's own backing first; [`MAX_LAYERS`] at most.
+    pub backing: &'a mut [Layer<'f>],
+    /// Whether the image is used without its backing file, whatever it says. It cannot grow then.
+    pub detached: bool,
+}
+
+impl core::fmt::Debug for Companions<'_, '_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Companions")
+            .field("data_file", &self.data_file.is_some())
+            .field("backing", &self.backing.len())
+            .field("detached", &self.detached)
+            .finish()
+    }
+}
+
+/// One file of a backing chain, to be read only.
+pub struct Layer<'a> {
+    /// The file.
+    pub file: &'a mut dyn ReadAt,
+    /// Its external data file, if it has one.
+    pub data_file: Option<&'a mut dyn ReadAt>,
+    /// What it is.
+    pub format: Format,
+}
+
+/// What a [`Layer`] is, without its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerShape {
+    /// What it is.
+    pub format: Format,
+    /// Whether it has an external data file.
+    pub data_file: bool,
+}
+
+/// What [`Companions`] there are, as a guest is told: files are numbered from 0, the image; its data
+/// file follows, if it has one, then each layer with its own data file behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attached {
+    /// Whether there is a data file.
+    pub data_file: bool,
+    /// The layers, the image's own backing file first.
+    pub layers: heapless::Vec<LayerShape, MAX_LAYERS>,
+    /// Whether the image is used without its backing file.
+    pub detached: bool,
+}
+
+impl Attached {
+    /// The number of the image's data file.
+    pub const DATA_FILE: u64 = 1;
+
+    /// The number of the first layer's file.
+    #[must_use]
+    pub fn first_layer(&self) -> u64 {
+        1_u64.saturating_add(u64::from(self.data_file))
+    }
+
+    /// How many files there are, the image included.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        let of_layer = |shape: &LayerShape| 1_u64.saturating_add(u64::from(shape.data_file));
+        self.first_layer().saturating_add(self.layers.iter().map(of_layer).sum())
+    }
+}

@@ -1,0 +1,84 @@
+//! The files that belong to an image, opened by whoever decided that they may be.
+
+use crate::error::VmmError;
+use crate::files::Files;
+use crate::image::{Image, file_len};
+use crate::limit;
+use instar_ops::{Attached, Format, LayerShape};
+use std::fs::File;
+
+/// The other files of an image.
+#[derive(Debug, Default)]
+pub struct Others<'a> {
+    /// Its external data file, open for reading and writing.
+    pub data_file: Option<&'a File>,
+    /// The chain of its backing files, its own first; open for reading, and never written.
+    pub layers: Vec<LayerFiles<'a>>,
+    /// Whether the image is used without its backing file, whatever it says.
+    pub detached: bool,
+}
+
+/// A layer of a backing chain.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerFiles<'a> {
+    /// Its file.
+    pub file: &'a File,
+    /// Its external data file, if it has one.
+    pub data_file: Option<&'a File>,
+    /// What it is.
+    pub format: Format,
+}
+
+fn length(file: &File) -> Result<u64, VmmError> {
+    file_len(file).map_err(|source| VmmError::Host { what: "asking for a file's length", source })
+}
+
+fn read_only(file: &File) -> Result<Image<'_>, VmmError> {
+    let len = length(file)?;
+    Ok(Image::new(file, len, limit::read(len), true))
+}
+
+impl<'a> Others<'a> {
+    /// What a guest is told of them.
+    ///
+    /// # Errors
+    /// There are more layers than a job can have.
+    pub(crate) fn shape(&self) -> Result<Attached, VmmError> {
+        let mut attached = Attached { detached: self.detached, ..Attached::default() };
+        attached.data_file = self.data_file.is_some();
+        for layer in &self.layers {
+            let shape = LayerShape { format: layer.format, data_file: layer.data_file.is_some() };
+            let full = || std::io::Error::other("there are too many layers");
+            let what = "opening the backing chain";
+            attached.layers.push(shape).map_err(|_| VmmError::Host { what, source: full() })?;
+        }
+        Ok(attached)
+    }
+
+    /// The files in the order in which [`Attached`] numbers them. The data file may be written as far
+    /// as the image `as_image` may.
+    ///
+    /// # Errors
+    /// [`VmmError::Host`]: the kernel does not say how long a file is.
+    pub(crate) fn files(
+        &self,
+        image: Image<'a>,
+        as_image: impl FnOnce(u64) -> u64,
+    ) -> Result<Files<'a>, VmmError> {
+        let data_file = match self.data_file {
+            Some(file) => {
+                let len = length(file)?;
+                Some(Image::new(file, len, as_image(len), false))
+            }
+            None => None,
+        };
+        let mut files = Files::with_data_file(image, data_file);
+        for layer in &self.layers {
+            files.push(read_only(layer.file)?);
+            if let Some(file) = layer.data_file {
+                files.push(read_only(file)?);
+            }
+        }
+        Ok(files)
+    }
+}
