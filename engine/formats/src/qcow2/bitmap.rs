@@ -11,6 +11,8 @@ use crate::io::ReadAt;
 
 /// Length in bytes of the extension's data.
 const EXTENSION_LEN: usize = 24;
+/// Where the extension's data has the byte offset of the directory.
+const DIRECTORY_OFFSET: u64 = 16;
 /// Length in bytes of what every directory entry has.
 const FIXED_LEN: usize = 24;
 /// Most bitmaps of an image.
@@ -93,6 +95,8 @@ pub struct Bitmaps {
     pub start: u64,
     /// Its length in bytes.
     pub len: u64,
+    /// The byte offset of the word that names the directory, in the extension.
+    pub named_at: u64,
     next: u64,
     left: u32,
 }
@@ -112,7 +116,7 @@ impl Bitmaps {
                 return Self::decode(&data, extension.len, extension.offset, header);
             }
         }
-        Ok(Self { start: 0, len: 0, next: 0, left: 0 })
+        Ok(Self { start: 0, len: 0, named_at: 0, next: 0, left: 0 })
     }
 
     fn decode(data: &[u8], len: u64, at: u64, header: &Header) -> Result<Self, ExtensionError> {
@@ -126,7 +130,7 @@ impl Bitmaps {
         if wrong {
             return Err(ImageError::BitmapDirectory { offset: at }.into());
         }
-        Ok(Self { start, len: size, next: start, left })
+        Ok(Self { start, len: size, named_at: at.saturating_add(DIRECTORY_OFFSET), next: start, left })
     }
 
     /// The next entry, or `None` at the end.

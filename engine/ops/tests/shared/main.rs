@@ -158,13 +158,12 @@ fn run(case: &Case) -> Outcome {
     let cluster = qemu(&["info", "--output=json", text(&ours)])?;
     let cluster =
         serde_json::from_str::<Value>(&cluster)?["cluster-size"].as_u64().ok_or("no cluster size")?;
-    for sizes in case.sizes.windows(2) {
-        let [old, size] = sizes else { continue };
+    for size in &case.sizes[1..] {
         disk::engine_resize(&ours, *size)?;
         qemu(&["resize", "-q", "--shrink", text(&theirs), &size.to_string()])?;
         compare(&ours, &theirs).map_err(|e| format!("after {size}: {e}"))?;
         let (have, want) = (ours.metadata()?.len(), theirs.metadata()?.len());
-        if size > old && have > want + LONGER * cluster {
+        if have > want + LONGER * cluster {
             return Err(format!("after {size}: {have} bytes, qemu-img has {want}").into());
         }
     }

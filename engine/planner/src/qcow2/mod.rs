@@ -42,6 +42,7 @@ mod refcounts;
 mod release;
 mod reserve;
 mod scratch;
+mod settle;
 pub mod shrink;
 mod table;
 mod trim;
@@ -171,6 +172,8 @@ impl ResizePlan {
         if self.action == ResizeAction::NoOp && !self.leftover.has_clusters() {
             return Ok(len);
         }
+        header.size_field = self.new_virtual_size;
+        settle::settle(&mut image, &mut header, self.leftover.cow, &mut s)?;
         trim::give_back(&mut image, &header, len, &mut s)
     }
 

@@ -78,7 +78,7 @@ impl BitmapsPlan {
         each(image, header, s.l1, |image, entry| {
             let change = Change::of(header.geometry, entry, self.old, self.new);
             let dropped = (change.old, change.entries);
-            each_data(image, header, dropped, s.copy, |image, cluster| release.cluster(image, cluster))?;
+            each_data(image, header, dropped, s.copy, |image, (_, cluster)| release.cluster(image, cluster))?;
             let table = dropped_table(header.geometry, &change);
             (table.first..table.end()).try_for_each(|cluster| release.cluster(image, cluster))
         })?;

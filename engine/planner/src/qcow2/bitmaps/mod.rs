@@ -25,13 +25,15 @@ pub mod prepare;
 use super::leftover::overlaps_fixed;
 use super::refcounts::Run;
 use super::scratch::Scratch;
+use super::settle::{Item, Level};
+use super::table::Table;
 use super::verify::Check;
 use crate::{Patch, PlanError, ResizeError, Target};
 use change::{Change, End};
 use instar_formats::ImageError;
 use instar_formats::bytes::{be64, index, is_zero};
 use instar_formats::io::ReadAt;
-use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, ENTRY_ONES, fits, table_entry};
+use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, ENTRY_ONES, at, fits, table_entry};
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Geometry, Header};
 
@@ -152,13 +154,14 @@ fn is_inside<R: ReadAt>(image: &R, header: &Header, offset: u64) -> bool {
     offset < image.len() && !overlaps_fixed(header, offset, header.geometry.cluster_size())
 }
 
-/// Calls `each` with every cluster that the entries `first..` of a table name.
+/// Calls `each` with every cluster that the entries `first..` of a table name, and with the byte offset of
+/// the entry.
 fn each_data<R: ReadAt>(
     image: &mut R,
     header: &Header,
-    (table, first): (super::table::Table, u64),
+    (table, first): (Table, u64),
     buf: &mut [u8],
-    mut each: impl FnMut(&mut R, u64) -> Result<(), PlanError>,
+    mut each: impl FnMut(&mut R, (u64, u64)) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
     let mut reader = Buffered::new(buf);
     let mut next = first;
@@ -168,7 +171,9 @@ fn each_data<R: ReadAt>(
         reader.exact(image, table.at(next), ahead, &mut word)?;
         match table_entry(be64(&word, 0), header) {
             Ok(0) => {}
-            Ok(offset) if is_inside(image, header, offset) => each(image, header.geometry.cluster(offset))?,
+            Ok(offset) if is_inside(image, header, offset) => {
+                each(image, (table.at(next), header.geometry.cluster(offset)))?;
+            }
             Ok(_) | Err(_) => return Err(ImageError::BitmapDirectory { offset: table.at(next) }.into()),
         }
         next = next.saturating_add(1);
@@ -198,8 +203,39 @@ fn check_dropped<R: ReadAt>(
     debug_assert_eq!(entry.table_offset, change.old.offset);
     let run = dropped_table(header.geometry, change);
     (run.first..run.end()).try_for_each(|cluster| check.cluster(image, cluster))?;
-    each_data(image, header, (change.old, change.entries), buf, |image, cluster| {
+    each_data(image, header, (change.old, change.entries), buf, |image, (_, cluster)| {
         check.cluster(image, cluster)
+    })
+}
+
+/// Calls `each` with everything of a level that bitmaps have.
+pub fn each_item<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    level: Level,
+    (directory, table): (&mut [u8], &mut [u8]),
+    mut each_item: impl FnMut(Item),
+) -> Result<(), PlanError> {
+    let g = header.geometry;
+    if level == Level::Directory {
+        let bitmaps = Bitmaps::find(header, image)?;
+        if bitmaps.start != 0 {
+            let run = Run { first: g.cluster(bitmaps.start), count: g.clusters(bitmaps.len) };
+            each_item(Item { run, word: bitmaps.named_at });
+        }
+        return Ok(());
+    }
+    each(image, header, directory, |image, entry| {
+        let old = Table { offset: entry.table_offset, entries: entry.table_entries };
+        if level == Level::Tables {
+            let run = Run { first: g.cluster(old.offset), count: g.clusters(old.entries.saturating_mul(8)) };
+            each_item(Item { run, word: entry.offset.saturating_add(at::TABLE_OFFSET) });
+            return Ok(());
+        }
+        each_data(image, header, (old, 0), table, |_, (word, cluster)| {
+            each_item(Item { run: Run { first: cluster, count: 1 }, word });
+            Ok(())
+        })
     })
 }
 
