@@ -22,24 +22,22 @@ numbered_errors! {
         206 RefcountTableTooLarge => "Failed to resize refcount structures: File too large",
         /// Raw files have no metadata to preallocate.
         207 RawPreallocationMetadata => "Unsupported preallocation mode: metadata",
-        /// A feature whose metadata a resize would have to change.
-        208 Backing => "resizing qcow2 images with a backing file is not supported",
         /// Snapshots of version 2 need not say how large the disk was.
         217 SnapshotsV2 => "Can't resize a v2 image which has snapshots",
         /// A bitmap of the image, by its place in the directory, was not stored properly.
         218 BitmapInUse { index } => "Bitmap {index} is inconsistent and cannot be used",
         /// A bitmap of the image, by its place in the directory, would not fit what the format allows.
         219 BitmapTooLarge { index } => "Bitmap {index} would take too much space; use larger granularity",
-        /// As above.
+        /// The image was opened without its data file.
         211 DataFile => "resizing qcow2 images with an external data file is not supported",
         /// As above.
         212 Encrypted => "resizing encrypted qcow2 images is not supported",
         /// The refcounts may be stale: allocating by them could destroy data.
         213 Dirty => "the image was not closed properly; repair it with 'qemu-img check -r all' first",
-        /// Preallocation of a format's clusters.
-        214 Qcow2Preallocation => "preallocation is not supported for qcow2 images",
         /// The metadata to add does not fit behind the end of the file.
         215 FileTooLarge => "Failed to grow the image file: File too large",
+        /// Version 2 has no entry for a cluster that reads as zeros.
+        230 NoZeroClusters => "Failed to zero out new clusters: Operation not supported",
         /// A fixed scratch buffer is too small; the caller is wrong, not the image.
         216 Scratch { need, have } => "internal error: scratch buffer of {have} bytes, {need} needed",
     }

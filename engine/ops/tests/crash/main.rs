@@ -9,6 +9,7 @@
 
 mod bitmaps;
 mod disk;
+mod fill;
 mod image;
 
 use std::cell::RefCell;

@@ -2,6 +2,7 @@
 //! became of them by hand. Without `qemu-img` every trial is ignored.
 
 mod faults;
+mod grow;
 mod recipe;
 mod subject;
 
@@ -27,6 +28,10 @@ fn main() {
             trials.push(trial(absent, format!("info::{name}"), move || info(&image, Some(&fault))));
             trials.push(trial(absent, format!("check::{name}"), move || check(&image, Some(&fault))));
         }
+    }
+    for growth in grow::growths() {
+        let name = format!("grow::{}", growth.name());
+        trials.push(trial(absent, name, move || growth.compare()));
     }
     libtest_mimic::run(&args, trials).exit();
 }

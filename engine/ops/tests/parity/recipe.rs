@@ -37,7 +37,7 @@ const BITMAPS: &[&str] = &[
     "write 10M 1M",
 ];
 
-const fn image(
+pub const fn image(
     name: &'static str,
     options: &'static str,
     size: &'static str,
@@ -120,7 +120,7 @@ impl Recipe {
     }
 }
 
-fn run(dir: &Path, tool: &str, args: &[&str]) -> Result<(), Box<dyn Error>> {
+pub fn run(dir: &Path, tool: &str, args: &[&str]) -> Result<(), Box<dyn Error>> {
     let out = Command::new(tool).args(args).current_dir(dir).output()?;
     let said = String::from_utf8_lossy(&out.stdout);
     if !out.status.success() || said.contains("failed") {

@@ -2,8 +2,8 @@
 //! three clusters, then grown to the size asked.
 
 use super::longer::Longer;
-use super::{plan, refcounts::Run};
-use crate::{Patch, PlanError, Surroundings, Target};
+use super::{fill::Goal, plan, refcounts::Run};
+use crate::{Patch, PlanError, Preallocation, Surroundings, Target};
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, put, put_be32, put_be64};
 use instar_formats::qcow2::extension::FEATURE_NAMES;
@@ -46,6 +46,8 @@ pub struct Options {
     pub lazy_refcounts: bool,
     /// zstd for compressed clusters, version 3 only.
     pub zstd: bool,
+    /// What to allocate for the disk.
+    pub preallocation: Preallocation,
 }
 
 /// Lays out an image of `size` bytes (whole sectors) on an empty target and returns the length in
@@ -67,7 +69,8 @@ pub fn run<T: Target>(
         return Ok(minimal);
     }
     let mut image = Longer { image, len: minimal };
-    let plan = plan(&mut image, &header, size, scratch)?;
+    let goal = Goal::new(&header, size, options.preallocation, &Surroundings::default());
+    let plan = plan(&mut image, &header, &goal, scratch)?;
     plan.run(&mut image, &mut Surroundings::default(), scratch)
 }
 

@@ -1,6 +1,6 @@
 //! What a resize refuses before it looks any further.
 
-use crate::{PlanError, ResizeError};
+use crate::{PlanError, ResizeError, Surroundings};
 use instar_formats::ImageError;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::extension::CRYPTO;
@@ -22,14 +22,15 @@ pub fn before_request(header: &Header) -> Result<(), PlanError> {
 }
 
 /// Refusals of features whose metadata a resize would have to change.
-pub fn features<R: ReadAt>(image: &mut R, header: &Header) -> Result<(), PlanError> {
+pub fn features<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    around: &Surroundings<'_>,
+) -> Result<(), PlanError> {
     if header.snapshots > 0 && header.version < 3 {
         return Err(ResizeError::SnapshotsV2.into());
     }
-    if header.backing_offset != 0 && header.backing_len > 0 {
-        return Err(ResizeError::Backing.into());
-    }
-    if header.has(Incompatible::DATA_FILE) {
+    if header.has(Incompatible::DATA_FILE) && around.data_file.is_none() {
         return Err(ResizeError::DataFile.into());
     }
     let mut extensions = Extensions::new(header);

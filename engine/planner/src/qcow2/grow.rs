@@ -1,85 +1,197 @@
-//! Growing: a larger L1 table where the old one is too small.
+//! Growing: a larger L1 table where the old one is too small, and what fills the new area.
+//!
+//! Everything new lies in one run of reserved clusters: data clusters, L2 tables, the L1 table.
 
 use super::bitmaps::BitmapsPlan;
 use super::commit;
+use super::fill::{self, Fill, Goal};
+use super::leftover::{Unshare, l1_of};
 use super::refcounts::{Run, table_of, update};
 use super::reserve::Reservation;
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow, copy_table};
-use crate::{Patch, PlanError, ResizeError, Target};
+use crate::{Patch, PlanError, ResizeError, Surroundings, Target};
 use instar_formats::io::ReadAt;
+use instar_formats::qcow2::entry::OFFSET_MASK;
 use instar_formats::qcow2::geometry::MAX_L1_ENTRIES;
 use instar_formats::qcow2::{Geometry, Header};
+
+/// Bytes of the largest L2 entry.
+const ENTRY: usize = 16;
 
 /// Where everything new goes.
 #[derive(Debug, Clone, Copy)]
 pub struct GrowPlan {
-    new_size: u64,
-    l1: Option<NewL1>,
-}
-
-/// A new L1 table.
-#[derive(Debug, Clone, Copy)]
-struct NewL1 {
-    entries: u64,
+    goal: Goal,
+    fill: Option<Fill>,
+    /// Entries of a new L1 table; none if the old one stays.
+    l1_entries: Option<u64>,
     place: Reservation,
+    parts: Parts,
 }
 
-/// Plans the growth to `new_size` bytes.
+/// What the reserved clusters are for, in this order.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    data: Run,
+    tables: Run,
+    l1: Run,
+}
+
+impl Parts {
+    fn new(first: u64, data: u64, tables: u64, l1: u64) -> Self {
+        let data = Run { first, count: data };
+        let tables = Run { first: data.end(), count: tables };
+        Self { data, tables, l1: Run { first: tables.end(), count: l1 } }
+    }
+}
+
+/// Plans the growth that `goal` describes.
 pub fn plan<R: ReadAt>(
     image: &mut R,
     header: &Header,
-    new_size: u64,
+    goal: &Goal,
     scratch: &mut Scratch<'_>,
 ) -> Result<GrowPlan, PlanError> {
     let g = header.geometry;
-    let entries = g.l1_entries(new_size);
+    let entries = g.l1_entries(goal.new);
     if entries > MAX_L1_ENTRIES {
         return Err(ResizeError::L1TooLarge.into());
     }
-    if entries <= header.l1_entries {
-        return Ok(GrowPlan { new_size, l1: None });
+    let l1_entries = (entries > header.l1_entries).then_some(entries);
+    let fill = fill::plan(image, header, goal, scratch)?;
+    let (data, tables) = fill.as_ref().map_or((0, 0), |fill| (fill.data_clusters(), fill.tables()));
+    let l1 = l1_entries.map_or(0, |entries| g.clusters(entries.saturating_mul(8)));
+    let need = data.saturating_add(tables).saturating_add(l1);
+    let place = Reservation::plan(image, header, need, scratch)?;
+    if g.offset(place.clusters().end()) > OFFSET_MASK {
+        return Err(ResizeError::FileTooLarge.into());
     }
-    let place = Reservation::plan(image, header, g.clusters(entries.saturating_mul(8)), scratch)?;
-    Ok(GrowPlan { new_size, l1: Some(NewL1 { entries, place }) })
+    let parts = Parts::new(place.clusters().first, data, tables, l1);
+    Ok(GrowPlan { goal: *goal, fill, l1_entries, place, parts })
 }
 
 impl GrowPlan {
-    /// Carries the growth out and returns the length of the file in bytes.
+    /// What of the old tables is written to.
+    pub fn unshare(&self) -> Unshare {
+        self.fill.as_ref().map(Fill::unshare).unwrap_or_default()
+    }
+
+    /// Carries the growth out and returns the length of the file in bytes; `header` follows. If the device fails before
+    /// the header is written, what was taken is let go again as far as that is still possible.
     pub fn run<T: Target>(
         &self,
         image: &mut T,
-        header: &Header,
-        file_len: u64,
-        bitmaps: &BitmapsPlan,
-        scratch: &mut Scratch<'_>,
+        header: &mut Header,
+        around: &mut Surroundings<'_>,
+        (file_len, bitmaps): (u64, &BitmapsPlan),
+        s: &mut Scratch<'_>,
     ) -> Result<u64, PlanError> {
+        let g = header.geometry;
         let mut new = *header;
-        let Some(l1) = &self.l1 else {
-            bitmaps.guard(image, header, scratch)?;
-            commit::size(image, header, self.new_size)?;
-            return Ok(file_len);
-        };
-        let old = Table { offset: header.l1_offset, entries: header.l1_entries };
-        let table = l1.table(header.geometry);
-        copy_table(image, old, table, scratch.copy)?;
-        l1.place.run(image, &mut new, scratch)?;
-        bitmaps.guard(image, &new, scratch)?;
-        (new.size_field, new.l1_offset, new.l1_entries) = (self.new_size, table.offset, table.entries);
+        fill::clear_data_file(around, &self.goal)?;
+        let reserved = self.prepare(image, header, around, s);
+        if let Err(failed) = reserved.and_then(|()| self.place.run(image, &mut new, s)) {
+            let _ = self.discard(image, g);
+            return Err(failed);
+        }
+        self.name(image, &new, s)?;
+        bitmaps.guard(image, &new, s)?;
+        let old = l1_of(header);
+        new.size_field = self.goal.new;
+        if let Some(table) = self.new_l1(g) {
+            (new.l1_offset, new.l1_entries) = (table.offset, table.entries);
+        }
         commit::fields(image, &new)?;
-        release(image, &new, old, scratch)?;
-        Ok(l1.end(header.geometry).max(file_len))
+        if self.l1_entries.is_some() {
+            release(image, &new, old, s)?;
+        }
+        *header = new;
+        Ok(self.end(g).max(file_len))
     }
-}
 
-impl NewL1 {
-    const fn table(&self, g: Geometry) -> Table {
-        Table { offset: g.offset(self.place.clusters().first), entries: self.entries }
+    /// Writes what the new clusters are to hold.
+    fn prepare<T: Target>(
+        &self,
+        image: &mut T,
+        header: &Header,
+        around: &mut Surroundings<'_>,
+        s: &mut Scratch<'_>,
+    ) -> Result<(), PlanError> {
+        let (g, parts) = (header.geometry, &self.parts);
+        if let Some(fill) = &self.fill {
+            let last = parts.tables.count == 0 && parts.l1.count == 0;
+            fill.write_data(image, g, around, parts.data, last, s.copy)?;
+            fill.write_tables(image, g, parts.tables.first, parts.data.first, s.copy)?;
+        }
+        if let Some(l1) = self.new_l1(g) {
+            copy_table(image, l1_of(header), l1, s.copy)?;
+            if let Some(fill) = &self.fill {
+                fill.name_tables(image, g, l1, parts.tables.first, s.copy)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the entries that go to tables that there are. All of them are beyond the end of the disk,
+    /// but that of the cluster that the old end lies in, which keeps its content.
+    fn name<T: Target>(&self, image: &mut T, header: &Header, s: &mut Scratch<'_>) -> Result<(), PlanError> {
+        let (g, l1) = (header.geometry, l1_of(header));
+        let Some(fill) = &self.fill else { return Ok(()) };
+        let old_l1 = self.l1_entries.is_none() && self.parts.tables.count > 0;
+        if !old_l1 && !fill.writes_straddling() {
+            return Ok(());
+        }
+        let mut before = [0; ENTRY];
+        fill.edge_entry(image, g, &mut before)?;
+        let mut write = || {
+            fill.name_in_l2(image, g, self.parts.data.first, s.copy)?;
+            if old_l1 {
+                fill.name_tables(image, g, l1, self.parts.tables.first, s.copy)?;
+            }
+            Ok(image.apply(Patch::Barrier)?)
+        };
+        if let Err(failed) = write() {
+            let _ = self.undo(image, header, old_l1, &before, s);
+            return Err(failed);
+        }
+        Ok(())
+    }
+
+    /// Takes back the entries, then lets the clusters go.
+    fn undo<T: Target>(
+        &self,
+        image: &mut T,
+        header: &Header,
+        old_l1: bool,
+        before: &[u8; ENTRY],
+        s: &mut Scratch<'_>,
+    ) -> Result<(), PlanError> {
+        let g = header.geometry;
+        if let Some(fill) = &self.fill {
+            fill.unname(image, g, old_l1.then(|| l1_of(header)), before)?;
+        }
+        self.place.undo(image, header, s)?;
+        self.discard(image, g)
+    }
+
+    fn discard<T: Target>(&self, image: &mut T, g: Geometry) -> Result<(), PlanError> {
+        match &self.fill {
+            Some(fill) => fill.discard(image, g, self.parts.data),
+            None => Ok(()),
+        }
+    }
+
+    fn new_l1(&self, g: Geometry) -> Option<Table> {
+        self.l1_entries.map(|entries| Table { offset: g.offset(self.parts.l1.first), entries })
     }
 
     /// The byte after the last one written.
     fn end(&self, g: Geometry) -> u64 {
-        self.table(g).at(self.entries).max(self.place.refcounts_end(g))
+        let data = self.fill.as_ref().map_or(0, |fill| fill.data_end(g, self.parts.data));
+        let tables = if self.parts.tables.count == 0 { 0 } else { g.offset(self.parts.tables.end()) };
+        let l1 = self.new_l1(g).map_or(0, |table| table.at(table.entries));
+        data.max(tables).max(l1).max(self.place.refcounts_end(g))
     }
 }
 

@@ -10,7 +10,17 @@ use core::ops::Range;
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, is_zero};
 use instar_formats::io::ReadAt;
-use instar_formats::qcow2::{Cluster, Geometry, Header, L2Format, TableEntry};
+use instar_formats::qcow2::entry::{COMPRESSED, L2_RESERVED, OFFSET_MASK};
+use instar_formats::qcow2::{Cluster, Geometry, Header, Incompatible, L2Format, TableEntry};
+
+/// What is going to be written to whatever it holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unshare {
+    /// The straddling L2 table.
+    pub table: bool,
+    /// The last cluster of the disk.
+    pub boundary: bool,
+}
 
 /// The L2 table that the end of the disk lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +77,7 @@ pub fn find<R: ReadAt>(
     image: &mut R,
     header: &Header,
     end: u64,
-    unshare: bool,
+    unshare: Unshare,
     scratch: &mut Scratch<'_>,
 ) -> Result<Leftover, PlanError> {
     let g = header.geometry;
@@ -104,7 +114,7 @@ pub fn find<R: ReadAt>(
 fn straddling<R: ReadAt>(
     image: &mut R,
     check: &mut Check<'_, '_>,
-    (at, end, unshare): (Straddling, u64, bool),
+    (at, end, unshare): (Straddling, u64, Unshare),
     (l2, copy): (&mut [u8], &mut [u8]),
     leftover: &mut Leftover,
 ) -> Result<(), PlanError> {
@@ -115,11 +125,12 @@ fn straddling<R: ReadAt>(
     let in_use = !is_zero(beyond);
     let mut boundary = None;
     let index = g.cluster(end).saturating_sub(at.slot.wrapping_shl(g.l2_bits()));
+    let in_image = !header.has(Incompatible::DATA_FILE);
     if let (true, (_, Cluster::Allocated(offset))) =
-        (g.in_cluster(end) != 0, l2_format(header).get(entries, index))
+        (in_image && g.in_cluster(end) != 0, l2_format(header).get(entries, index))
     {
         leftover.tail = stale_tail(image, header, offset, end, copy)?;
-        if leftover.tail.is_some() && check.refcount(image, g.cluster(offset))? > 1 {
+        if (leftover.tail.is_some() || unshare.boundary) && check.refcount(image, g.cluster(offset))? > 1 {
             leftover.tail = None;
             boundary = Some(Boundary { index, offset, kept: g.in_cluster(end) });
         }
@@ -128,7 +139,7 @@ fn straddling<R: ReadAt>(
         leftover.straddling = Some(at);
         check.entries(image, beyond, at.table.saturating_add(start))?;
     }
-    let written = in_use || boundary.is_some() || unshare;
+    let written = in_use || boundary.is_some() || unshare.table;
     let table = written && check.refcount(image, g.cluster(at.table))? > 1;
     if table || boundary.is_some() {
         leftover.cow = Some(Cow { at, table, boundary });
@@ -166,7 +177,7 @@ pub fn load_l2<'b, R: ReadAt>(
 }
 
 /// Calls `each` with every host cluster that the L2 entries in `table` name, and the bytes offset of
-/// the entry in `table`.
+/// the entry in `table`. What lies in an external data file is not counted, and so left out.
 pub fn each_cluster<E>(
     header: &Header,
     table: &[u8],
@@ -178,6 +189,7 @@ pub fn each_cluster<E>(
     for i in 0..count {
         let (value, cluster) = l2_format(header).get(table, i);
         let bytes = match cluster {
+            _ if in_data_file(header, value) => continue,
             Cluster::Unallocated | Cluster::ZeroPlain => continue,
             Cluster::ZeroAllocated(offset) | Cluster::Allocated(offset) => Some((offset, g.cluster_size())),
             Cluster::Compressed { offset, len } => Some((offset, len)),
@@ -186,6 +198,12 @@ pub fn each_cluster<E>(
         each(i.saturating_mul(entry_size), HostBytes { value, bytes })?;
     }
     Ok(())
+}
+
+/// Whether an L2 entry names a cluster of the external data file, in which byte 0 is a place, too.
+const fn in_data_file(header: &Header, value: u64) -> bool {
+    let sense = value & (COMPRESSED | L2_RESERVED) == 0;
+    header.has(Incompatible::DATA_FILE) && sense && header.geometry.in_cluster(value & OFFSET_MASK) == 0
 }
 
 /// What an L2 entry in use names.

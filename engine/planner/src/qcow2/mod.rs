@@ -5,10 +5,13 @@
 //! changes ([`commit`]).
 //!
 //! **Grow** ([`grow`]), between barriers:
-//! 1. the new L1 table in clusters that are free, and the counts of these clusters (`reserve`): until
-//!    the header names the table, they are leaks;
-//! 2. the header sector;
-//! 3. the refcounts of the old table go down: until then it is a leak.
+//! 1. the new L1 table, and clusters and L2 tables for the new area (`fill`), in clusters that are free,
+//!    and the counts of these clusters (`reserve`): as long as nothing names them, they are leaks;
+//! 2. entries of tables that there are: all are beyond the end of the disk, and what a crash leaves there
+//!    the next resize releases; but the entry of the cluster that the old end lies in may get a copy,
+//!    which reads the same up to the end;
+//! 3. the header sector;
+//! 4. the refcounts of the old L1 table go down: until then it is a leak.
 //!
 //! **Shrink** ([`shrink`]):
 //! 1. the header sector: the disk has its new size, and what lies beyond is out of reach;
@@ -34,6 +37,7 @@ mod bitmaps;
 pub mod commit;
 mod cow;
 pub mod create;
+mod fill;
 mod gate;
 pub mod grow;
 mod leftover;
@@ -48,8 +52,9 @@ mod table;
 mod trim;
 mod verify;
 
-use crate::{PlanError, Preallocation, Request, ResizeAction, ResizeError, Surroundings, Target};
+use crate::{PlanError, Request, ResizeAction, ResizeError, Surroundings, Target};
 use bitmaps::BitmapsPlan;
+use fill::Goal;
 use grow::GrowPlan;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::Header;
@@ -69,6 +74,7 @@ pub struct ResizePlan {
     /// Virtual size after.
     pub new_virtual_size: u64,
     header: Header,
+    goal: Goal,
     file_len: u64,
     grow: Option<GrowPlan>,
     leftover: Leftover,
@@ -85,7 +91,7 @@ pub fn plan_resize<R: ReadAt>(
     image: &mut R,
     header: &Header,
     request: &Request,
-    _around: &mut Surroundings<'_>,
+    around: &mut Surroundings<'_>,
     scratch: &mut [u8],
 ) -> Result<ResizePlan, PlanError> {
     gate::before_request(header)?;
@@ -94,29 +100,28 @@ pub fn plan_resize<R: ReadAt>(
     if new & (SECTOR - 1) != 0 {
         return Err(ResizeError::NotMultipleOf512.into());
     }
-    gate::features(image, header)?;
-    if request.preallocation != Preallocation::Off {
-        return Err(ResizeError::Qcow2Preallocation.into());
-    }
-    plan(image, header, new, scratch)
+    gate::features(image, header, around)?;
+    let goal = Goal::new(header, new, request.preallocation, around);
+    plan(image, header, &goal, scratch)
 }
 
 fn plan<R: ReadAt>(
     image: &mut R,
     header: &Header,
-    new: u64,
+    goal: &Goal,
     scratch: &mut [u8],
 ) -> Result<ResizePlan, PlanError> {
     let mut scratch = Scratch::split(scratch)?;
-    let (old, file_len) = (header.virtual_size(), image.len());
+    let (old, new, file_len) = (goal.old, goal.new, image.len());
     header.check_against_file(file_len)?;
     let bitmaps = bitmaps::plan(image, header, new, &mut scratch)?;
     let action = ResizeAction::between(old, new);
     let grow = match action {
-        ResizeAction::Grow => Some(grow::plan(image, header, new, &mut scratch)?),
+        ResizeAction::Grow => Some(grow::plan(image, header, goal, &mut scratch)?),
         ResizeAction::Shrink | ResizeAction::NoOp => None,
     };
-    let leftover = leftover::find(image, header, old.min(new), false, &mut scratch)?;
+    let unshare = grow.as_ref().map(GrowPlan::unshare).unwrap_or_default();
+    let leftover = leftover::find(image, header, old.min(new), unshare, &mut scratch)?;
     let need = leftover.need().saturating_add(bitmaps.need());
     let copies = Reservation::plan(image, header, need, &mut scratch)?;
     Ok(ResizePlan {
@@ -124,6 +129,7 @@ fn plan<R: ReadAt>(
         old_virtual_size: old,
         new_virtual_size: new,
         header: *header,
+        goal: *goal,
         file_len,
         grow,
         leftover,
@@ -140,7 +146,7 @@ impl ResizePlan {
     pub fn run<T: Target>(
         &self,
         image: &mut T,
-        _around: &mut Surroundings<'_>,
+        around: &mut Surroundings<'_>,
         scratch: &mut [u8],
     ) -> Result<u64, PlanError> {
         let mut s = Scratch::split(scratch)?;
@@ -162,9 +168,9 @@ impl ResizePlan {
             self.bitmaps.switch(&mut image, &header, self.first_for_bitmaps(), &mut s)?;
             if copies.count > 0 {
                 // The copies have taken free clusters.
-                grow = grow::plan(&mut image, &header, self.new_virtual_size, &mut s)?;
+                grow = grow::plan(&mut image, &header, &self.goal, &mut s)?;
             }
-            let len = grow.run(&mut image, &header, len, &self.bitmaps, &mut s)?;
+            let len = grow.run(&mut image, &mut header, around, (len, &self.bitmaps), &mut s)?;
             self.bitmaps.finish(&mut image, &header, &mut s)?;
             return Ok(len);
         }

@@ -105,6 +105,22 @@ impl Reservation {
         }
     }
 
+    /// Lets the clusters go again: nothing may name them. What was added to count them stays, and
+    /// counts itself.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn undo<T: Target>(
+        &self,
+        image: &mut T,
+        header: &Header,
+        s: &mut Scratch<'_>,
+    ) -> Result<(), PlanError> {
+        let mut window = TableWindow::new(table_of(header), s.table);
+        update(image, header, &mut window, s.block, self.clusters, |_| 0)?;
+        Ok(image.apply(Patch::Barrier)?)
+    }
+
     /// Everything that is new.
     const fn runs(&self) -> [Run; 3] {
         [self.clusters, self.blocks, self.table]
