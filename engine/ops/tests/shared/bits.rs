@@ -30,6 +30,38 @@ pub fn bitmaps(path: &Path) -> Result<BTreeMap<String, Bits>, Box<dyn Error>> {
     Ok(all)
 }
 
+/// Changes the directory entry of a bitmap.
+pub fn change(path: &Path, name: &str, change: impl Fn(&mut [u8])) -> Result<(), Box<dyn Error>> {
+    let mut image = std::fs::read(path)?;
+    let at = find(&image, name)?;
+    change(&mut image[at..at + 24]);
+    Ok(std::fs::write(path, image)?)
+}
+
+/// Changes the first bit of a bitmap's first cluster of data.
+pub fn flip_data(path: &Path, name: &str) -> Result<(), Box<dyn Error>> {
+    let mut image = std::fs::read(path)?;
+    let at = find(&image, name)?;
+    let (table, entries) = (num(&image, at, 8), num(&image, at + 8, 4));
+    let data = (0..entries).map(|i| num(&image, table + i * 8, 8)).find(|data| *data != 0);
+    image[data.ok_or("no data")?] ^= 1;
+    Ok(std::fs::write(path, image)?)
+}
+
+/// The directory entry of a bitmap.
+fn find(image: &[u8], name: &str) -> Result<usize, Box<dyn Error>> {
+    let extension = extension(image).ok_or("no bitmaps")?;
+    let mut at = num(image, extension + 16, 8);
+    for _ in 0..num(image, extension, 4) {
+        let len = num(image, at + 18, 2);
+        if &image[at + 24..at + 24 + len] == name.as_bytes() {
+            return Ok(at);
+        }
+        at += (24 + len).next_multiple_of(8);
+    }
+    Err("no such bitmap".into())
+}
+
 /// The data of the bitmaps extension, if it is valid.
 fn extension(image: &[u8]) -> Option<usize> {
     let mut at = num(image, 100, 4);

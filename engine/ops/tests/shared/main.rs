@@ -7,6 +7,7 @@
 mod bits;
 mod disk;
 
+use instar_ops::ResizeError;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use std::error::Error;
@@ -147,9 +148,20 @@ fn main() {
         }
         None => Trial::test(case.name.clone(), move || run(&case).map_err(|e| Failed::from(e.to_string()))),
     });
-    libtest_mimic::run(&args, trials.collect()).exit();
+    let others: [(&str, Check); 4] = [
+        ("refused::bitmap_in_use", bitmap_in_use),
+        ("refused::bitmap_too_large", bitmap_too_large),
+        ("refused::snapshots_of_version_2", snapshots_of_version_2),
+        ("planted::faults_are_found", faults_are_found),
+    ];
+    let others = others.map(|(name, run)| {
+        Trial::test(name, move || run().map_err(|e| Failed::from(e.to_string())))
+            .with_ignored_flag(absent.is_some())
+    });
+    libtest_mimic::run(&args, trials.chain(others).collect()).exit();
 }
 
+type Check = fn() -> Outcome;
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 fn run(case: &Case) -> Outcome {
@@ -177,6 +189,69 @@ fn run(case: &Case) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// That resizing to `size` is refused for the reason `why`, and changes nothing.
+fn refused(path: &Path, size: u64, why: &ResizeError) -> Outcome {
+    let before = std::fs::read(path)?;
+    let answer = disk::engine_resize(path, size).err().map(|e| e.to_string());
+    same("answer", &answer, &Some(why.to_string()))?;
+    same("file", &(std::fs::read(path)? == before), &true)
+}
+
+fn case(options: &str, steps: &'static [&'static str]) -> Case {
+    Case { name: String::new(), options: options.to_owned(), steps, sizes: vec![32 * M] }
+}
+
+fn bitmap_in_use() -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let (path, _) = build(&case("cluster_size=4k", BITMAPS), dir.path())?;
+    bits::change(&path, "off", |entry| entry[15] |= 1)?;
+    for size in [M, 32 * M, 64 * M] {
+        refused(&path, size, &ResizeError::BitmapInUse { index: 2 })?;
+        let theirs = qemu(&["resize", "-q", "--shrink", text(&path), &size.to_string()]);
+        let words = "Bitmap 'off' is inconsistent and cannot be used";
+        same("qemu-img", &theirs.is_err_and(|e| e.to_string().contains(words)), &true)?;
+    }
+    Ok(())
+}
+
+/// `qemu-img` resizes such an image, and loses the bitmap.
+fn bitmap_too_large() -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("image.qcow2");
+    qemu(&["create", "-q", "-f", "qcow2", text(&path), "1T"])?;
+    qemu(&["bitmap", "--add", "-g", "512", text(&path), "b"])?;
+    disk::engine_resize(&path, 2 << 40)?;
+    refused(&path, (2 << 40) + 512, &ResizeError::BitmapTooLarge { index: 0 })
+}
+
+fn snapshots_of_version_2() -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let (path, theirs) = build(&case("compat=0.10", SHARED), dir.path())?;
+    for size in [M, 64 * M] {
+        refused(&path, size, &ResizeError::SnapshotsV2)?;
+        let said = qemu(&["resize", "-q", "--shrink", text(&theirs), &size.to_string()]);
+        let words = ResizeError::SnapshotsV2.to_string();
+        same("qemu-img", &said.is_err_and(|e| e.to_string().contains(&words)), &true)?;
+    }
+    Ok(())
+}
+
+/// A bit that is wrong in a bitmap, a byte that is wrong on the disk, and a flag are all found.
+fn faults_are_found() -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let (ours, theirs) = build(&case("cluster_size=4k", BOTH), dir.path())?;
+    compare(&ours, &theirs)?;
+    let good = std::fs::read(&ours)?;
+    bits::change(&ours, "fine", |entry| entry[15] ^= 2)?;
+    same("a flag", &compare(&ours, &theirs).is_err(), &true)?;
+    std::fs::write(&ours, &good)?;
+    bits::flip_data(&ours, "fine")?;
+    same("a bit", &compare(&ours, &theirs).is_err(), &true)?;
+    std::fs::write(&ours, &good)?;
+    tool("qemu-io", &["-f", "qcow2", "-c", "write -P 8 12M 512", text(&ours)])?;
+    same("a sector", &compare(&ours, &theirs).is_err(), &true)
 }
 
 /// Makes the image, twice.

@@ -17,9 +17,10 @@
 //! 1. the header sector: the disk has its new size, and what lies beyond is out of reach;
 //! 2. for each batch of tables: first the entries that name them are cleared, then, behind a barrier,
 //!    the refcounts of what they named go down and the space is given back: in between it is leaked;
-//! 3. refcount blocks that became empty, and any that end the file, leave the refcount table, then
+//! 3. what holds the end of the file and can be moved is moved (`settle`);
+//! 4. refcount blocks that became empty, and any that end the file, leave the refcount table, then
 //!    lose their own refcount;
-//! 4. the file is cut after its last cluster in use.
+//! 5. the file is cut after its last cluster in use.
 //!
 //! What an internal snapshot has, too, is never changed: an L2 table or a last cluster that must change
 //! is copied first (`cow`), before step 1. Snapshots' own tables are left alone; what the disk lets go
