@@ -54,6 +54,15 @@ pub struct SourceArgs {
     pub object: Option<OsString>,
 }
 
+/// Which of the files that an image names may be opened.
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// Which backing and data files may be opened: any, none, or those that really lie below one of these
+    /// directories, which are separated by colons
+    #[arg(long, value_name = "allow|deny|PATHS", action = clap::ArgAction::Append)]
+    pub backing: Vec<OsString>,
+}
+
 /// What does the work, and what it took.
 #[derive(Debug, Args)]
 pub struct EngineArgs {
@@ -109,6 +118,9 @@ pub struct ResizeArgs {
     /// What to allocate for the new area
     #[arg(long, value_enum, value_name = "MODE", default_value = "off")]
     pub preallocation: PreallocationMode,
+    /// The gate.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Say nothing on success
     #[arg(short, long)]
     pub quiet: bool,
@@ -145,9 +157,12 @@ pub struct InfoArgs {
     /// Look at an image that is in use elsewhere; the result may be inconsistent
     #[arg(short = 'U', long)]
     pub force_share: bool,
-    /// Recognised, but not supported
-    #[arg(short = 'b', long, hide = true)]
+    /// Describe the backing files too, one after the other
+    #[arg(long)]
     pub backing_chain: bool,
+    /// The gate.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// The engine.
     #[command(flatten)]
     pub engine: EngineArgs,

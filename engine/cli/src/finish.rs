@@ -66,6 +66,36 @@ pub fn finish(
     result
 }
 
+/// Gives the external data file the length that `outcome` says it must have, durably.
+///
+/// It comes last, in either direction. The image's metadata are durable and of the new size by then. A
+/// data file that is shorter than the disk reads as zeros where it ends, which is what a new area holds;
+/// one that is longer has what nobody reaches any more. So a crash before this leaves a good image, and
+/// data is cut off only when nothing names it.
+///
+/// # Errors
+/// [`CliError::Refused`] with the kernel's reason.
+pub fn finish_data_file(
+    program: &Program,
+    file: &impl Tail,
+    outcome: &ResizeOutcome,
+) -> Result<(), CliError> {
+    let Some(wanted) = outcome.data_file_size_after else {
+        return Ok(());
+    };
+    if file.len().map_err(failed("Failed to inquire current file length"))? != wanted {
+        let shrinks = outcome.action == ResizeAction::Shrink;
+        match file.set_len(wanted) {
+            Err(e) if shrinks => {
+                let why = errno_text(&e);
+                program.warning(&format!("Failed to truncate the tail of the data file: {why}"));
+            }
+            result => result.map_err(failed("Could not resize file"))?,
+        }
+    }
+    file.sync().map_err(failed("Could not flush the data file"))
+}
+
 fn set_length(program: &Program, file: &impl Tail, outcome: &ResizeOutcome) -> Result<(), CliError> {
     let wanted = outcome.file_size_after;
     let now = file.len().map_err(failed("Failed to inquire current file length"))?;

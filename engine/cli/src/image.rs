@@ -1,6 +1,7 @@
 //! Opening an image file: what the host decides without reading the image's metadata.
 
 use crate::error::CliError;
+use crate::gate::Gate;
 use crate::lock::{Claim, lock};
 use crate::message::errno_text;
 use crate::name::ImageName;
@@ -52,6 +53,27 @@ impl Image {
         let name = ImageName::new(given).map_err(refused)?;
         let file = open_regular(&name, access == Access::Write)?;
         let image = Self { len: metadata(&file).map_err(refused)?.len(), name, file, format };
+        let claim = image.claim(access).map_err(refused)?;
+        lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
+        Ok(image)
+    }
+
+    /// Opens and locks an image that another one names, to describe it, if `gate` lets it be.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] with what `qemu-img` says.
+    pub fn open_named(
+        name: ImageName,
+        format: Option<&str>,
+        gate: &Gate,
+        access: Access,
+    ) -> Result<Self, CliError> {
+        let refused = |reason| CliError::Open { name: name.shown_path(), reason };
+        let format = format.map(parse_format).transpose().map_err(refused)?;
+        let file = gate.open(name.path(), false).map_err(refused)?;
+        let len = metadata(&file).map_err(refused)?.len();
+        let image = Self { len, name, file, format };
+        let refused = |reason| CliError::Open { name: image.name.shown_path(), reason };
         let claim = image.claim(access).map_err(refused)?;
         lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
         Ok(image)

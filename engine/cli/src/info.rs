@@ -1,15 +1,26 @@
 //! `instar info`.
 
 use crate::args::{InfoArgs, Output};
-use crate::engine;
+use crate::engine::{self, Engine};
 use crate::error::CliError;
 use crate::image::{Access, Image};
 use crate::message::{to_stderr, to_stdout};
-use crate::resize::refuse_unsupported;
-use crate::show::{Described, info_json, info_text, stats_text};
+use crate::resize::{gate, refuse_unsupported};
+use crate::show::{Described, info_json, info_json_chain, info_text, stats_text};
+use crate::stored::Stored;
 use crate::version::QemuVersion;
-use instar_ops::InfoRequest;
+use instar_ops::{ImageInfo, InfoItem, InfoRequest};
+use instar_vmm::Stats;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+
+/// An image and everything that is to be shown of it.
+struct Looked {
+    image: Image,
+    info: ImageInfo,
+    items: Vec<InfoItem>,
+    sizes: (u64, u64),
+}
 
 /// Runs the command.
 ///
@@ -18,25 +29,71 @@ use std::ffi::OsString;
 pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     let file = only_file(args.file.as_ref(), &args.extra)?;
     refuse_unsupported(&args.source)?;
-    if args.backing_chain {
-        return Err(CliError::Refused("--backing-chain is not supported".to_owned()));
-    }
     let version = version(args.qemu_version.as_deref())?;
+    let gate = gate(&args.gate)?;
     let access = if args.force_share { Access::Shared } else { Access::Info };
     let image = Image::open(file, args.source.format.as_deref(), access)?;
-    let request = InfoRequest { format: image.format };
-    let finished = engine::open(args.engine.engine)?.info(&image.file, &request)?;
-    let (info, items) = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
-    let (file_len, disk_size) = image.host_sizes()?;
-    let described = Described { name: &image.name, info: &info, items: &items, file_len, disk_size, version };
+    let engine = engine::open(args.engine.engine)?;
+    let mut stats = Vec::new();
+    let mut chain = vec![look(engine.as_ref(), image, &mut stats)?];
+    while let Some(stored) = args.backing_chain.then(|| behind(&chain)).transpose()?.flatten() {
+        let image = Image::open_named(stored.name, stored.format.as_deref(), &gate, access)?;
+        if chain.iter().any(|above| is_same(&above.image, &image)) {
+            let name = image.name.shown_path();
+            return Err(CliError::Refused(format!("Backing file '{name}' creates an infinite loop.")));
+        }
+        chain.push(look(engine.as_ref(), image, &mut stats)?);
+    }
+    let described: Vec<_> = chain.iter().map(|looked| looked.described(version)).collect();
     to_stdout(&match args.output {
-        Output::Human => info_text(&described),
-        Output::Json => info_json(&described),
+        Output::Human => described.iter().map(info_text).collect::<Vec<_>>().join("\n"),
+        Output::Json if args.backing_chain => info_json_chain(&described),
+        Output::Json => described.iter().map(info_json).collect(),
     })?;
-    if args.engine.stats {
-        to_stderr(&stats_text(args.engine.engine, &finished.stats));
+    for stats in stats.iter().filter(|_| args.engine.stats) {
+        to_stderr(&stats_text(args.engine.engine, stats));
     }
     Ok(())
+}
+
+fn look(engine: &dyn Engine, image: Image, stats: &mut Vec<Stats>) -> Result<Looked, CliError> {
+    let request = InfoRequest { format: image.format };
+    let finished = engine.info(&image.file, &request)?;
+    let (info, items) = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
+    stats.push(finished.stats);
+    let sizes = image.host_sizes()?;
+    Ok(Looked { image, info, items, sizes })
+}
+
+/// What the last image of a chain names as its backing file.
+fn behind(chain: &[Looked]) -> Result<Option<Stored>, CliError> {
+    let Some(last) = chain.last().filter(|last| !last.info.backing_file.is_empty()) else {
+        return Ok(None);
+    };
+    let refused = |reason| CliError::Open { name: last.image.name.given(), reason };
+    let mut stored = Stored::parse(&last.image.name, &last.info.backing_file).map_err(refused)?;
+    let told = String::from_utf8_lossy(&last.info.backing_format).into_owned();
+    stored.format = stored.format.or(Some(told)).filter(|format| !format.is_empty());
+    Ok(Some(stored))
+}
+
+fn is_same(one: &Image, other: &Image) -> bool {
+    let identity = |image: &Image| image.file.metadata().map(|m| (m.dev(), m.ino())).ok();
+    identity(one) == identity(other)
+}
+
+impl Looked {
+    fn described(&self, version: QemuVersion) -> Described<'_> {
+        let (file_len, disk_size) = self.sizes;
+        Described {
+            name: &self.image.name,
+            info: &self.info,
+            items: &self.items,
+            file_len,
+            disk_size,
+            version,
+        }
+    }
 }
 
 /// The one operand of a command that takes a file.

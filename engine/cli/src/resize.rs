@@ -1,16 +1,18 @@
 //! `instar resize`.
 
-use crate::args::{Output, PreallocationMode, ResizeArgs, SourceArgs};
+use crate::args::{EngineKind, GateArgs, Output, PreallocationMode, ResizeArgs, SourceArgs};
 use crate::bitmap::resize_error;
 use crate::engine;
 use crate::error::CliError;
-use crate::finish::finish;
+use crate::finish::{finish, finish_data_file};
+use crate::gate::Gate;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
+use crate::others::OtherFiles;
 use crate::show::{resize_json, stats_text};
 use crate::size::parse_request;
-use instar_ops::{Preallocation, ResizeOutcome, ResizeRequest};
-use instar_vmm::Stats;
+use instar_ops::{OpError, Preallocation, Refusal, ResizeOutcome, ResizeRequest};
+use instar_vmm::{Others, Stats};
 use std::ffi::OsString;
 
 /// Runs the command. The checks come in `qemu-img`'s order: usage, size, image, then the rest.
@@ -21,6 +23,7 @@ pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) ->
     let (file, size) = operands(args, decrement)?;
     refuse_unsupported(&args.source)?;
     let size = parse_request(&size)?;
+    let gate = gate(&args.gate)?;
     let image = Image::open(&file, args.source.format.as_deref(), Access::Write)?;
     warn_of_guess(&image)?;
     let request = ResizeRequest {
@@ -29,20 +32,46 @@ pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) ->
         shrink: args.shrink,
         preallocation: preallocation(args.preallocation),
     };
-    let (outcome, stats) = resize(program, &image, args, &request)?;
+    let (outcome, stats) = resize(program, &image, (args.engine.engine, &gate), &request)?;
     report(args, &image, &outcome, &stats)
+}
+
+/// The gate that the options describe.
+///
+/// # Errors
+/// [`CliError::Refused`] names the directory that is none.
+pub fn gate(args: &GateArgs) -> Result<Gate, CliError> {
+    Gate::parse(&args.backing).map_err(CliError::Refused)
+}
+
+/// Whether an image has files that the engine was not given.
+const fn wants_others(error: &OpError) -> bool {
+    matches!(error, OpError::Refused(Refusal::BackingClosed | Refusal::DataFileClosed))
 }
 
 fn resize(
     program: &Program,
     image: &Image,
-    args: &ResizeArgs,
+    (engine, gate): (EngineKind, &Gate),
     request: &ResizeRequest,
 ) -> Result<(ResizeOutcome, Stats), CliError> {
-    let engine = engine::open(args.engine.engine)?;
-    let finished = engine.resize(&image.file, request)?;
-    let outcome = finished.result.map_err(|e| resize_error(e, &*engine, image))?;
+    let engine = engine::open(engine)?;
+    let alone = Others { detached: *gate == Gate::Deny, ..Others::default() };
+    let mut finished = engine.resize(&image.file, &alone, request)?;
+    // Most images have no other files, so that it is not asked beforehand.
+    let mut others = OtherFiles::default();
+    if finished.result.as_ref().is_err_and(wants_others) {
+        others = OtherFiles::open(engine.as_ref(), image, gate)?;
+        finished = engine.resize(&image.file, &others.as_others(), request)?;
+    }
+    let outcome = finished.result.map_err(|e| match e {
+        OpError::Layer { layer, error } => others.error(layer, error),
+        e => resize_error(e, &*engine, image),
+    })?;
     finish(program, &image.file, &outcome, request.preallocation)?;
+    if let Some(file) = &others.data_file {
+        finish_data_file(program, file, &outcome)?;
+    }
     Ok((outcome, finished.stats))
 }
 

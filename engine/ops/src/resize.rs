@@ -6,7 +6,7 @@ use crate::open::{Opened, open};
 use crate::{Disk, Format, OpError, Refusal, ResizeOutcome, ResizeRequest};
 use instar_formats::io::{IoError, ReadAt};
 use instar_formats::qcow2::{Header, Incompatible};
-use instar_planner::{Backing, Patch, PlanError, Request, ResizeAction, Surroundings, Target, qcow2, raw};
+use instar_planner::{Backing, Patch, PlanError, Request, Surroundings, Target, qcow2, raw};
 
 /// Resizes the image on `disk`, which has no other files; one that has is refused. Every refusal is
 /// decided before the first write.
@@ -35,7 +35,7 @@ pub fn resize_with<D: Disk>(
     match open(disk, request.format)? {
         Opened::Raw => resize_raw(disk, &wanted),
         Opened::Qcow2(header) => {
-            companions.complete(&header)?;
+            companions.complete(&header, &wanted)?;
             resize_qcow2(disk, companions, (&header, &wanted), scratch)
         }
     }
@@ -57,10 +57,16 @@ fn resize_raw<D: Disk>(disk: &mut D, request: &Request) -> Result<ResizeOutcome,
 
 impl Companions<'_, '_> {
     /// Refuses an image with files that nobody has opened: whoever holds them decides about that.
-    fn complete(&self, header: &Header) -> Result<(), Refusal> {
+    /// Without its backing file an image does not grow: what the new area would have to hide is not
+    /// known.
+    fn complete(&self, header: &Header, request: &Request) -> Result<(), Refusal> {
         let overlay = header.backing_offset != 0 && header.backing_len > 0;
         if overlay && self.backing.is_empty() && !self.detached {
             return Err(Refusal::BackingClosed);
+        }
+        let old = header.virtual_size();
+        if overlay && self.detached && request.resolve(old).is_ok_and(|new| new > old) {
+            return Err(Refusal::GrowDetached);
         }
         if header.has(Incompatible::DATA_FILE) && self.data_file.is_none() {
             return Err(Refusal::DataFileClosed);
@@ -75,7 +81,6 @@ fn resize_qcow2<D: Disk>(
     (header, request): (&Header, &Request),
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
-    let detached = companions.detached && header.backing_offset != 0 && header.backing_len > 0;
     let (own, rest) = scratch.split_at_mut_checked(instar_planner::SCRATCH_LEN).unwrap_or_default();
     let mut chain = match companions.backing {
         [] => None,
@@ -87,39 +92,21 @@ fn resize_qcow2<D: Disk>(
             backing: chain.as_mut().map(|chain| chain as &mut dyn Backing),
             data_file: data_file.as_mut().map(|file| file as &mut dyn Target),
         };
-        run(disk, (header, request, detached), &mut around, own)
+        run(disk, (header, request), &mut around, own)
     };
-    match (done, &chain) {
-        (Err(Failure::Plan(error)), Some(chain)) => Err(chain.blame(error)),
-        (Err(Failure::Plan(error)), None) => Err(error.into()),
-        (Err(Failure::Detached), _) => Err(Refusal::GrowDetached.into()),
-        (Ok(outcome), _) => Ok(outcome),
-    }
-}
-
-/// Why a plan was not carried out.
-enum Failure {
-    Plan(PlanError),
-    /// What would have to be hidden is not known.
-    Detached,
-}
-
-impl From<PlanError> for Failure {
-    fn from(error: PlanError) -> Self {
-        Self::Plan(error)
-    }
+    done.map_err(|error| match &chain {
+        Some(chain) => chain.blame(error),
+        None => error.into(),
+    })
 }
 
 fn run<D: Disk>(
     disk: &mut D,
-    (header, request, detached): (&Header, &Request, bool),
+    (header, request): (&Header, &Request),
     around: &mut Surroundings<'_>,
     scratch: &mut [u8],
-) -> Result<ResizeOutcome, Failure> {
+) -> Result<ResizeOutcome, PlanError> {
     let plan = qcow2::plan_resize(disk, header, request, around, scratch)?;
-    if detached && plan.action == ResizeAction::Grow {
-        return Err(Failure::Detached);
-    }
     let beside = around.data_file.is_some();
     let file_size_after = plan.run(&mut OnDisk(disk), around, scratch)?;
     Ok(ResizeOutcome {

@@ -6,10 +6,10 @@ use super::{Engine, Job};
 use crate::error::CliError;
 use instar_ops::disk::{Direction, IoError, ReadAt};
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, CreateRequest, Disk, ImageInfo, InfoItem, InfoRequest, OpError,
-    ResizeOutcome, ResizeRequest, SCRATCH_LEN,
+    CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, ImageInfo, InfoItem,
+    InfoRequest, Layer, OpError, ResizeOutcome, ResizeRequest, SCRATCH_LEN,
 };
-use instar_vmm::Finished;
+use instar_vmm::{Finished, Others};
 use std::fs::File;
 use std::time::Instant;
 
@@ -18,8 +18,25 @@ use std::time::Instant;
 pub struct InProcess;
 
 impl Engine for InProcess {
-    fn resize(&self, image: &File, request: &ResizeRequest) -> Job<ResizeOutcome> {
-        run(image, |disk, scratch| instar_ops::resize(disk, request, scratch))
+    fn resize(&self, image: &File, others: &Others<'_>, request: &ResizeRequest) -> Job<ResizeOutcome> {
+        let mut data_file = others.data_file.map(disk).transpose()?;
+        let disks = others.layers.iter().map(|layer| {
+            let data_file = layer.data_file.map(disk).transpose()?;
+            Ok((disk(layer.file)?, data_file, layer.format))
+        });
+        let mut disks: Vec<_> = disks.collect::<Result<_, CliError>>()?;
+        let layers = disks.iter_mut().map(|(file, data_file, format)| Layer {
+            file,
+            data_file: data_file.as_mut().map(|file| file as &mut dyn ReadAt),
+            format: *format,
+        });
+        let mut layers: Vec<_> = layers.collect();
+        let mut companions = Companions {
+            data_file: data_file.as_mut().map(|file| file as &mut dyn Disk),
+            backing: &mut layers,
+            detached: others.detached,
+        };
+        run(image, |disk, scratch| instar_ops::resize_with(disk, &mut companions, request, scratch))
     }
 
     fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {
@@ -44,9 +61,13 @@ impl Engine for InProcess {
     }
 }
 
+fn disk(file: &File) -> Result<FileDisk<'_>, CliError> {
+    FileDisk::new(file).map_err(|e| CliError::Refused(e.to_string()))
+}
+
 fn run<T>(image: &File, job: impl FnOnce(&mut FileDisk<'_>, &mut [u8]) -> Result<T, OpError>) -> Job<T> {
     let begun = Instant::now();
-    let mut disk = FileDisk::new(image).map_err(|e| CliError::Refused(e.to_string()))?;
+    let mut disk = disk(image)?;
     let mut scratch = vec![0; SCRATCH_LEN];
     let result = job(&mut disk, &mut scratch);
     let mut stats = disk.stats();

@@ -5,12 +5,12 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, ResizeOutcome,
     ResizeRequest,
 };
-use instar_vmm::Kvm;
+use instar_vmm::{Kvm, Others};
 use std::fs::File;
 
 impl Engine for Kvm {
-    fn resize(&self, image: &File, request: &ResizeRequest) -> Job<ResizeOutcome> {
-        Ok(Kvm::resize(self, image, request)?)
+    fn resize(&self, image: &File, others: &Others<'_>, request: &ResizeRequest) -> Job<ResizeOutcome> {
+        Ok(self.resize_with(image, others, request)?)
     }
 
     fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {

@@ -11,7 +11,7 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, ResizeOutcome,
     ResizeRequest,
 };
-use instar_vmm::Finished;
+use instar_vmm::{Finished, Others};
 use std::fs::File;
 
 /// What may come of a job: its end, or the reason why there is none.
@@ -20,11 +20,11 @@ pub type Job<T> = Result<Finished<T>, CliError>;
 /// Runs the four operations on an open image. None of them changes the file's length downwards or
 /// gives it the space that an outcome asks for; that is the caller's.
 pub trait Engine {
-    /// Resizes `image`, open for reading and writing.
+    /// Resizes `image`, open for reading and writing, with the files that belong to it.
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
-    fn resize(&self, image: &File, request: &ResizeRequest) -> Job<ResizeOutcome>;
+    fn resize(&self, image: &File, others: &Others<'_>, request: &ResizeRequest) -> Job<ResizeOutcome>;
 
     /// Describes `image`, with its snapshots and bitmaps in the image's order.
     ///

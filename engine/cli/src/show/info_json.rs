@@ -94,6 +94,11 @@ pub fn info_json(image: &Described<'_>) -> String {
     super::document(&format_node(image))
 }
 
+/// The document for a chain of images, the first one above all others.
+pub fn info_json_chain(chain: &[Described<'_>]) -> String {
+    super::document(&chain.iter().map(format_node).collect::<Vec<_>>())
+}
+
 fn format_node(image: &Described<'_>) -> Node {
     let info = image.info;
     let backing = (!info.backing_file.is_empty()).then_some(&info.backing_file);

@@ -9,7 +9,7 @@ mod resize;
 mod snapshots;
 
 pub use check::{check_json, check_text, finding_text};
-pub use info_json::info_json;
+pub use info_json::{info_json, info_json_chain};
 pub use info_text::info_text;
 pub use node::Described;
 pub use resize::{resize_json, stats_text};

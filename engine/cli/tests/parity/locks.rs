@@ -73,10 +73,11 @@ fn refused(answer: &Answer, text: &str) -> bool {
 }
 
 /// A `qemu-io` that has an image open until it is told to quit.
-struct Holder(Child);
+pub struct Holder(Child);
 
 impl Holder {
-    fn start(dir: &Path, args: &str) -> Result<Self, Failed> {
+    /// Opens an image as these words say.
+    pub fn start(dir: &Path, args: &str) -> Result<Self, Failed> {
         let mut child = Command::new("qemu-io")
             .args(args.split(' '))
             .current_dir(dir)
@@ -93,7 +94,8 @@ impl Holder {
         Ok(Self(child))
     }
 
-    fn stop(mut self) -> Verdict {
+    /// Closes it.
+    pub fn stop(mut self) -> Verdict {
         drop(self.0.stdin.take());
         self.0.wait()?;
         Ok(())

@@ -4,6 +4,7 @@
 //! there is none, or no /dev/kvm, the trials concerned are ignored and their kind says why.
 
 mod alone;
+mod backing;
 mod fixture;
 mod hostile;
 mod inspect;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         group.extend(resize::trials(engine));
         group.extend(inspect::trials(engine));
         group.extend(locks::trials(engine));
+        group.extend(backing::trials(engine));
         group.extend(hostile::trials(engine));
         group.extend(scale::trials(engine));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));

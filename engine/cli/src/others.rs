@@ -1,0 +1,146 @@
+//! The other files of an image: its external data file and the chain behind it, opened as far as the
+//! gate lets them be.
+//!
+//! Names and formats are what the engine says of each image; nothing is read of them here.
+
+use crate::engine::Engine;
+use crate::error::{CliError, io_text};
+use crate::gate::Gate;
+use crate::image::{Image, parse_format};
+use crate::lock::{Claim, lock};
+use crate::name::ImageName;
+use crate::stored::Stored;
+use instar_ops::{Format, ImageInfo, InfoRequest, LayerError, MAX_LAYERS};
+use instar_vmm::{LayerFiles, Others};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+/// What `qemu-img` says before whatever is wrong with a backing file, once for each step down.
+const BEHIND: &str = "Could not open backing file: ";
+
+/// Open files.
+#[derive(Debug, Default)]
+pub struct OtherFiles {
+    /// The image's external data file.
+    pub data_file: Option<File>,
+    layers: Vec<Layer>,
+}
+
+/// A file of the backing chain.
+#[derive(Debug)]
+struct Layer {
+    name: ImageName,
+    file: File,
+    data_file: Option<File>,
+    format: Format,
+}
+
+impl OtherFiles {
+    /// Opens what `image` and the images behind it name.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] in `qemu-img`'s words; [`CliError::Vmm`] if the engine failed.
+    pub fn open(engine: &dyn Engine, image: &Image, gate: &Gate) -> Result<Self, CliError> {
+        let mut all = Self::default();
+        let refused = |reason| CliError::Open { name: image.name.given(), reason };
+        let mut info = describe(engine, &image.file, image.format)?.map_err(refused)?;
+        all.data_file = data_file(&image.name, &info, gate, true).map_err(refused)?;
+        let mut seen = vec![identity(&image.file).map_err(refused)?];
+        let mut owner = image.name.clone();
+        while !info.backing_file.is_empty() {
+            let behind = BEHIND.repeat(all.layers.len() + 1);
+            let refused = |reason: String| refused(format!("{behind}{reason}"));
+            if all.layers.len() == MAX_LAYERS {
+                return Err(refused(format!("the backing chain is longer than {MAX_LAYERS} files")));
+            }
+            let (mut layer, named) = Layer::open(&owner, &info, gate).map_err(refused)?;
+            let own = identity(&layer.file).map_err(refused)?;
+            if seen.contains(&own) {
+                let name = layer.name.shown_path();
+                return Err(refused(format!("Backing file '{name}' creates an infinite loop.")));
+            }
+            seen.push(own);
+            claim(&layer.file, &layer.name, Claim::Read).map_err(refused)?;
+            info = describe(engine, &layer.file, named)?.map_err(refused)?;
+            layer.format = info.format;
+            layer.data_file = data_file(&layer.name, &info, gate, false).map_err(refused)?;
+            owner = layer.name.clone();
+            all.layers.push(layer);
+        }
+        Ok(all)
+    }
+
+    /// The files as an engine takes them.
+    pub fn as_others(&self) -> Others<'_> {
+        Others {
+            data_file: self.data_file.as_ref(),
+            layers: self.layers.iter().map(Layer::files).collect(),
+            detached: false,
+        }
+    }
+
+    /// Why layer `layer` could not be used.
+    pub fn error(&self, layer: u32, error: LayerError) -> CliError {
+        let layer = usize::try_from(layer).unwrap_or(usize::MAX);
+        let name = self.layers.get(layer).map(|layer| layer.name.shown_path()).unwrap_or_default();
+        let reason = match error {
+            LayerError::Io(e) => io_text(&e),
+            LayerError::Image(e) => e.to_string(),
+            LayerError::Refused(e) => e.to_string(),
+        };
+        CliError::Refused(format!("Could not read backing file '{name}': {reason}"))
+    }
+}
+
+impl Layer {
+    const fn files(&self) -> LayerFiles<'_> {
+        LayerFiles { file: &self.file, data_file: self.data_file.as_ref(), format: self.format }
+    }
+
+    /// Opens the backing file of `owner`, and tells the format that it is said to have.
+    fn open(owner: &ImageName, info: &ImageInfo, gate: &Gate) -> Result<(Self, Option<Format>), String> {
+        let stored = Stored::parse(owner, &info.backing_file)?;
+        let told = String::from_utf8_lossy(&info.backing_format);
+        let format = stored.format.or_else(|| (!told.is_empty()).then(|| told.into_owned()));
+        let format = format.as_deref().map(parse_format).transpose()?;
+        let file = gate.open(stored.name.path(), false)?;
+        // Until the engine has said what it is.
+        let unknown = Format::Raw;
+        Ok((Self { name: stored.name, file, data_file: None, format: unknown }, format))
+    }
+}
+
+fn claim(file: &File, name: &ImageName, claim: Claim) -> Result<(), String> {
+    let path = name.shown_path();
+    lock(file, claim).map_err(|why| format!("{why}\nIs another process using the image [{path}]?"))
+}
+
+/// Opens the external data file of the image called `owner`, if it has one.
+fn data_file(owner: &ImageName, info: &ImageInfo, gate: &Gate, write: bool) -> Result<Option<File>, String> {
+    let Some(stored) = info.qcow2.as_ref().and_then(|qcow2| qcow2.data_file.as_ref()) else {
+        return Ok(None);
+    };
+    if stored.is_empty() {
+        return Err("'data-file' is required for this image".to_owned());
+    }
+    let name = Stored::parse(owner, stored)?.name;
+    let file = gate.open(name.path(), write)?;
+    claim(&file, &name, if write { Claim::Exclusive } else { Claim::Read })?;
+    Ok(Some(file))
+}
+
+/// What the engine says of an image, or why it cannot be opened.
+fn describe(
+    engine: &dyn Engine,
+    file: &File,
+    format: Option<Format>,
+) -> Result<Result<ImageInfo, String>, CliError> {
+    let finished = engine.info(file, &InfoRequest { format })?;
+    Ok(finished.result.map(|(info, _)| info).map_err(|error| error.to_string()))
+}
+
+/// What tells a file from every other one.
+fn identity(file: &File) -> Result<(u64, u64), String> {
+    let metadata = file.metadata().map_err(|e| format!("Could not stat: {e}"))?;
+    Ok((metadata.dev(), metadata.ino()))
+}

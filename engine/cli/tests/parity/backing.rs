@@ -1,0 +1,157 @@
+//! Images that name other files: which are opened, which are not, and what is said of it.
+
+use crate::pair::{Answer, Engine, instar, qemu_img, same};
+use crate::{Verdict, fixture::Fixtures, trial};
+use libtest_mimic::{Failed, Trial};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// How to make the images, with `qemu-img`.
+const RECIPES: &[&str] = &[
+    "create -q -f raw base.raw 2M",
+    "create -q -f qcow2 base.qcow2 2M",
+    "create -q -f qcow2 -b base.raw -F raw middle.qcow2 2M",
+    "create -q -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2 2M",
+    "create -q -f qcow2 -b sub/in.raw -F raw -u in.qcow2 2M",
+    "create -q -f qcow2 -b sub/link.raw -F raw -u link.qcow2 2M",
+    "create -q -f qcow2 -b nosuch.img -F raw -u lost.qcow2 2M",
+    "create -q -f qcow2 -b lost.qcow2 -F qcow2 -u lost2.qcow2 2M",
+    "create -q -f qcow2 -b base.raw -F qcow2 -u wrong.qcow2 2M",
+    "create -q -f qcow2 -b loop2.qcow2 -F qcow2 -u loop1.qcow2 2M",
+    "create -q -f qcow2 -b loop1.qcow2 -F qcow2 -u loop2.qcow2 2M",
+    "create -q -f qcow2 -b fifo -F raw -u fifo.qcow2 2M",
+    "create -q -f qcow2 -o data_file=beside.raw beside.qcow2 2M",
+    "create -q -f qcow2 -o data_file=gone.raw gone.qcow2 2M",
+    "create -q -f qcow2 -F raw -u json.qcow2 -b json:{\"driver\":\"raw\",\"file.filename\":\"nosuch.img\"} 2M",
+];
+
+/// Command lines that both refuse in the same words.
+const REFUSED: &[&str] = &[
+    "resize -f qcow2 lost.qcow2 4M",
+    "resize -f qcow2 --shrink lost.qcow2 1M",
+    "resize -f qcow2 lost2.qcow2 4M",
+    "resize -f qcow2 wrong.qcow2 4M",
+    "resize -f qcow2 gone.qcow2 4M",
+    "resize -f qcow2 json.qcow2 4M",
+    "info --backing-chain lost.qcow2",
+];
+
+/// Images whose chains both describe.
+const CHAINS: &[&str] = &["top.qcow2", "middle.qcow2", "base.raw", "ov.img", "sub/ov.img"];
+
+/// Command lines that `instar` refuses for what the gate says, or for what `qemu-img` never ends with,
+/// and a part of what it says.
+const GATED: &[(&str, &str)] = &[
+    ("resize --backing deny -f qcow2 top.qcow2 4M", "growing an image with a backing file needs that file"),
+    ("resize --backing sub -f qcow2 top.qcow2 4M", "'middle.qcow2': --backing does not allow it"),
+    ("resize --backing sub -f qcow2 link.qcow2 4M", "'sub/link.raw': --backing does not allow it"),
+    ("resize --backing deny -f qcow2 beside.qcow2 4M", "'beside.raw': --backing does not allow it"),
+    ("resize --backing nosuch -f qcow2 top.qcow2 4M", "not 'nosuch': No such file or directory"),
+    ("resize -f qcow2 loop1.qcow2 4M", "'loop1.qcow2' creates an infinite loop"),
+    ("resize -f qcow2 fifo.qcow2 4M", "to be a regular file"),
+    ("info --backing-chain --backing deny top.qcow2", "'middle.qcow2': --backing does not allow it"),
+    ("info --backing-chain loop1.qcow2", "'loop1.qcow2' creates an infinite loop"),
+];
+
+/// The trials.
+pub fn trials(engine: Engine) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &line in REFUSED {
+        let name = format!("{} refuses alike: {line}", engine.name());
+        trials.push(trial(name, move |f| refused_alike(f, engine, line)));
+    }
+    for &image in CHAINS {
+        let name = format!("{} info --backing-chain: {image}", engine.name());
+        trials.push(trial(name, move |f| chain_alike(f, engine, image)));
+    }
+    for &(line, text) in GATED {
+        let name = format!("{} keeps closed: {line}", engine.name());
+        trials.push(trial(name, move |f| gated(f, engine, line, text)));
+    }
+    let name = format!("{} leaves a locked backing file alone", engine.name());
+    trials.push(trial(name, move |f| locked(f, engine)));
+    trials
+}
+
+fn make(fixtures: &Fixtures) -> Verdict {
+    let dir = fixtures.path();
+    std::fs::write(dir.join("sub/in.raw"), vec![7; 1 << 20])?;
+    symlink("../base.raw", dir.join("sub/link.raw"))?;
+    for recipe in RECIPES {
+        let args: Vec<&str> = recipe.split(' ').collect();
+        let made = qemu_img(dir, &args)?;
+        if made.code != Some(0) {
+            return Err(format!("{recipe}: {made:?}").into());
+        }
+    }
+    Ok(std::fs::remove_file(dir.join("gone.raw"))?)
+}
+
+/// All files, to see that nothing was changed.
+fn contents(dir: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>, Failed> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            all.push((entry.path(), std::fs::read(entry.path())?));
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+fn refused_alike(fixtures: &Fixtures, engine: Engine, line: &str) -> Verdict {
+    make(fixtures)?;
+    let args: Vec<&str> = line.split(' ').collect();
+    let before = contents(fixtures.path())?;
+    let ours = instar(fixtures.path(), engine, &args)?;
+    let unchanged = contents(fixtures.path())? == before;
+    let theirs = qemu_img(fixtures.path(), &args)?;
+    same(&args, &ours, &theirs)?;
+    match theirs.code != Some(0) && unchanged {
+        true => Ok(()),
+        false => Err(format!("no refusal, or a change: {ours:?}").into()),
+    }
+}
+
+fn gated(fixtures: &Fixtures, engine: Engine, line: &str, text: &str) -> Verdict {
+    make(fixtures)?;
+    let args: Vec<&str> = line.split(' ').collect();
+    let before = contents(fixtures.path())?;
+    let answer = instar(fixtures.path(), engine, &args)?;
+    let one_line = answer.err.lines().count() == 1 && answer.err.contains(text);
+    match answer.code == Some(1) && one_line && contents(fixtures.path())? == before {
+        true => Ok(()),
+        false => Err(format!("{line}: {answer:?}").into()),
+    }
+}
+
+fn chain_alike(fixtures: &Fixtures, engine: Engine, image: &str) -> Verdict {
+    make(fixtures)?;
+    let args = ["info", "--backing-chain", image];
+    same(&args, &instar(fixtures.path(), engine, &args)?, &qemu_img(fixtures.path(), &args)?)?;
+    let args = ["info", "--backing-chain", "--output=json", image];
+    let parse = |answer: Answer| -> Result<serde_json::Value, Failed> {
+        serde_json::from_str(&answer.out).map_err(|e| format!("no JSON ({e}): {answer:?}").into())
+    };
+    let ours = parse(instar(fixtures.path(), engine, &args)?)?;
+    let theirs = parse(qemu_img(fixtures.path(), &args)?)?;
+    match ours == theirs {
+        true => Ok(()),
+        false => Err(format!("instar's:   {ours}\nqemu-img's: {theirs}").into()),
+    }
+}
+
+/// A backing file that somebody writes is not looked at.
+fn locked(fixtures: &Fixtures, engine: Engine) -> Verdict {
+    make(fixtures)?;
+    let holder = crate::locks::Holder::start(fixtures.path(), "-f qcow2 middle.qcow2")?;
+    let args = ["resize", "-f", "qcow2", "top.qcow2", "4M"];
+    let (ours, theirs) = (instar(fixtures.path(), engine, &args)?, qemu_img(fixtures.path(), &args)?);
+    holder.stop()?;
+    same(&args, &ours, &theirs)?;
+    match ours.err.contains("Failed to get shared \"write\" lock") {
+        true => Ok(()),
+        false => Err(format!("{ours:?}").into()),
+    }
+}
