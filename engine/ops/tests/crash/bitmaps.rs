@@ -87,6 +87,19 @@ impl Image {
         Ok(())
     }
 
+    /// No bit behind the end of the disk is set where a bitmap has data.
+    pub fn check_ends(&self, state: &[u8]) -> Result<(), String> {
+        for (i, bitmap) in self.bitmaps.iter().enumerate() {
+            let table = be64(state, directory(state) + i as u64 * ENTRY);
+            let (end, per_cluster) = (bitmap.bits(size_of(state)), self.cluster * 8);
+            let ones = be64(state, table + end / per_cluster * 8) == 1;
+            if (end..end.next_multiple_of(per_cluster)).any(|bit| !ones && self.bit(state, table, bit)) {
+                return Err(format!("bitmap {i} has bits behind the end"));
+            }
+        }
+        Ok(())
+    }
+
     fn bit(&self, state: &[u8], table: u64, bit: u64) -> bool {
         match be64(state, table + bit / (self.cluster * 8) * 8) {
             value @ 0..=1 => value == 1,

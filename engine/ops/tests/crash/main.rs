@@ -164,6 +164,7 @@ fn crash(scenario: &Scenario, barriers: bool) -> Result<usize, String> {
     if bitmaps::any_in_use(&durable) {
         return Err("a bitmap is in use in the end".to_owned());
     }
+    image.check_ends(&durable)?;
     match leaks(&durable)? {
         0 => Ok(states + 1),
         n => Err(format!("{} to {} bytes leaks {n} clusters in the end", image.size, scenario.new_size)),
@@ -248,6 +249,7 @@ fn judge(state: &[u8], image: &Image, new_size: u64) -> Result<(), String> {
     again.bytes.resize(usize::try_from(len).unwrap(), 0);
     leaks(&again.bytes)?;
     image.check_data(&again.bytes, new_size)?;
+    image.check_ends(&again.bytes)?;
     if image::size_of(&again.bytes) != new_size || !image::is_empty_beyond(&again.bytes, new_size) {
         return Err("resizing again did not end at the new size with nothing beyond".into());
     }
