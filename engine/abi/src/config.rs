@@ -59,6 +59,16 @@ pub mod layer {
     pub const DATA_FILE: u8 = 0x80;
 }
 
+/// Numbers for `repair`.
+pub mod repair {
+    /// Nothing.
+    pub const NOTHING: u32 = 0;
+    /// Leaked clusters.
+    pub const LEAKS: u32 = 1;
+    /// Whatever can be repaired.
+    pub const ALL: u32 = 2;
+}
+
 /// Bits of [`CreateConfig::flags`].
 pub mod create_flags {
     /// `lazy_refcounts=on`.
@@ -166,8 +176,8 @@ config! {
     CheckConfig 0x4348_4543 16 {
         /// One of [`format`].
         format: U32,
-        /// 0.
-        reserved: U32,
+        /// One of [`repair`].
+        repair: U32,
     }
 }
 
@@ -235,8 +245,9 @@ mod tests {
         let format = U32::new(format::RAW);
         let info = InfoConfig { header: Header::of::<InfoConfig>(), format, reserved: U32::ZERO };
         golden(info, &[0x4f, 0x46, 0x4e, 0x49, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        let check = CheckConfig { header: Header::of::<CheckConfig>(), format, reserved: U32::ZERO };
-        golden(check, &[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        let repair = U32::new(repair::ALL);
+        let check = CheckConfig { header: Header::of::<CheckConfig>(), format, repair };
+        golden(check, &[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]);
     }
 
     #[test]

@@ -2374,6 +2374,10 @@ pub mod r#instar {
         pub r#fragmented_clusters: u64,
         /// Of them, the compressed ones.
         pub r#compressed_clusters: u64,
+        /// Errors that were repaired.
+        pub r#corruptions_fixed: u64,
+        /// Leaked clusters that were given back.
+        pub r#leaks_fixed: u64,
     }
     impl CheckResultMessage {
         /// Return a reference to `error` as an `Option`
@@ -2524,6 +2528,32 @@ pub mod r#instar {
                             }
                         };
                     }
+                    11u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#corruptions_fixed;
+                        {
+                            let val = decoder.decode_varint64()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    12u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#leaks_fixed;
+                        {
+                            let val = decoder.decode_varint64()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -2590,6 +2620,26 @@ pub mod r#instar {
                 ::micropb::const_map!(< ErrorMessage as ::micropb::MessageEncode >
                 ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), | size |
                 size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
             ) {
                 ::core::result::Result::Ok(size) => {
                     max_size += size;
@@ -2714,6 +2764,20 @@ pub mod r#instar {
                     encoder.encode_varint64(*val_ref as _)?;
                 }
             }
+            {
+                let val_ref = &self.r#corruptions_fixed;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(88u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#leaks_fixed;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(96u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
             Ok(())
         }
         fn compute_size(&self) -> usize {
@@ -2780,6 +2844,18 @@ pub mod r#instar {
                     size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
                 }
             }
+            {
+                let val_ref = &self.r#corruptions_fixed;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#leaks_fixed;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
             size
         }
     }
@@ -2796,6 +2872,12 @@ pub mod r#instar {
         pub r#b: u64,
         /// See the kind.
         pub r#c: u64,
+        /// See the kind.
+        pub r#d: u64,
+        /// What is wrong with an entry.
+        pub r#fault: FindingFault,
+        /// Whether it was repaired.
+        pub r#fixed: bool,
     }
     impl CheckFindingMessage {}
     impl ::micropb::MessageDecode for CheckFindingMessage {
@@ -2879,6 +2961,47 @@ pub mod r#instar {
                             }
                         };
                     }
+                    6u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#d;
+                        {
+                            let val = decoder.decode_varint64()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    7u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#fault;
+                        {
+                            let val = decoder
+                                .decode_int32()
+                                .map(|n| FindingFault(n as _))?;
+                            let val_ref = &val;
+                            if val_ref.0 != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    8u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#fixed;
+                        {
+                            let val = decoder.decode_bool()?;
+                            let val_ref = &val;
+                            if *val_ref {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -2942,6 +3065,37 @@ pub mod r#instar {
                     break 'msg (::core::result::Result::<usize, _>::Err(err));
                 }
             }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(FindingFault::_MAX_SIZE), | size | size +
+                1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(1usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
             ::core::result::Result::Ok(max_size)
         };
         fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
@@ -2984,6 +3138,27 @@ pub mod r#instar {
                     encoder.encode_varint64(*val_ref as _)?;
                 }
             }
+            {
+                let val_ref = &self.r#d;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(48u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#fault;
+                if val_ref.0 != 0 {
+                    encoder.encode_varint32(56u32)?;
+                    encoder.encode_int32(val_ref.0 as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#fixed;
+                if *val_ref {
+                    encoder.encode_varint32(64u32)?;
+                    encoder.encode_bool(*val_ref)?;
+                }
+            }
             Ok(())
         }
         fn compute_size(&self) -> usize {
@@ -3017,6 +3192,24 @@ pub mod r#instar {
                 let val_ref = &self.r#c;
                 if *val_ref != 0 {
                     size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#d;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#fault;
+                if val_ref.0 != 0 {
+                    size += 1usize + ::micropb::size::sizeof_int32(val_ref.0 as _);
+                }
+            }
+            {
+                let val_ref = &self.r#fixed;
+                if *val_ref {
+                    size += 1usize + 1;
                 }
             }
             size
@@ -3098,10 +3291,18 @@ pub mod r#instar {
         pub const Leak: Self = Self(1);
         /// a: cluster, b: refcount, c: references.
         pub const Refcount: Self = Self(2);
-        /// a: offset of the entry in the file, b: the entry.
+        /// a: offset of the entry in the file, b: the entry, c, d: what the fault is about.
         pub const Entry: Self = Self(3);
-        /// a: the entry, b: refcount.
+        /// a: the entry, b: refcount, c: index of the entry in an L1 table.
         pub const Copied: Self = Self(4);
+        /// a: cluster.
+        pub const Unreadable: Self = Self(5);
+        /// Nothing more to say.
+        pub const NeedsRebuild: Self = Self(6);
+        /// Nothing more to say.
+        pub const Rebuilding: Self = Self(7);
+        /// Nothing more to say.
+        pub const Unclean: Self = Self(8);
     }
     impl core::default::Default for FindingKind {
         fn default() -> Self {
@@ -3121,6 +3322,61 @@ pub mod r#instar {
                 FindingKind::Refcount => formatter.write_str("Refcount"),
                 FindingKind::Entry => formatter.write_str("Entry"),
                 FindingKind::Copied => formatter.write_str("Copied"),
+                FindingKind::Unreadable => formatter.write_str("Unreadable"),
+                FindingKind::NeedsRebuild => formatter.write_str("NeedsRebuild"),
+                FindingKind::Rebuilding => formatter.write_str("Rebuilding"),
+                FindingKind::Unclean => formatter.write_str("Unclean"),
+                Self(n) => formatter.debug_tuple("_Unknown").field(&n).finish(),
+            }
+        }
+    }
+    /// What is wrong with an entry (`instar_ops::Fault`).
+    #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+    #[repr(transparent)]
+    pub struct FindingFault(pub i32);
+    impl FindingFault {
+        /// Maximum encoded size of the enum
+        pub const _MAX_SIZE: usize = 10usize;
+        pub const Unspecified: Self = Self(0);
+        pub const Other: Self = Self(1);
+        pub const Reserved: Self = Self(2);
+        pub const Unaligned: Self = Self(3);
+        pub const DataUnaligned: Self = Self(4);
+        pub const ZeroUnaligned: Self = Self(5);
+        pub const PastEnd: Self = Self(6);
+        pub const Overflow: Self = Self(7);
+        pub const CopiedCompressed: Self = Self(8);
+        pub const Subclusters: Self = Self(9);
+        pub const NoCluster: Self = Self(10);
+        pub const BlockPastEnd: Self = Self(11);
+        pub const BlockShared: Self = Self(12);
+    }
+    impl core::default::Default for FindingFault {
+        fn default() -> Self {
+            Self(0)
+        }
+    }
+    impl core::convert::From<i32> for FindingFault {
+        fn from(val: i32) -> Self {
+            Self(val)
+        }
+    }
+    impl core::fmt::Debug for FindingFault {
+        fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            match *self {
+                FindingFault::Unspecified => formatter.write_str("Unspecified"),
+                FindingFault::Other => formatter.write_str("Other"),
+                FindingFault::Reserved => formatter.write_str("Reserved"),
+                FindingFault::Unaligned => formatter.write_str("Unaligned"),
+                FindingFault::DataUnaligned => formatter.write_str("DataUnaligned"),
+                FindingFault::ZeroUnaligned => formatter.write_str("ZeroUnaligned"),
+                FindingFault::PastEnd => formatter.write_str("PastEnd"),
+                FindingFault::Overflow => formatter.write_str("Overflow"),
+                FindingFault::CopiedCompressed => formatter.write_str("CopiedCompressed"),
+                FindingFault::Subclusters => formatter.write_str("Subclusters"),
+                FindingFault::NoCluster => formatter.write_str("NoCluster"),
+                FindingFault::BlockPastEnd => formatter.write_str("BlockPastEnd"),
+                FindingFault::BlockShared => formatter.write_str("BlockShared"),
                 Self(n) => formatter.debug_tuple("_Unknown").field(&n).finish(),
             }
         }

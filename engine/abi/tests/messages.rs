@@ -2,9 +2,9 @@
 
 use heapless::Vec as Bytes;
 use instar_abi::message::{
-    BitmapMessage, CheckFindingMessage, CheckResultMessage, ErrorMessage, ExtentMessage, FindingKind,
-    FindingTable, GuestMessage, GuestMessage_::Payload, ImageFormat, InfoResultMessage, Qcow2InfoMessage,
-    ResizeActionCode, ResizeResultMessage, SnapshotMessage,
+    BitmapMessage, CheckFindingMessage, CheckResultMessage, ErrorMessage, ExtentMessage, FindingFault,
+    FindingKind, FindingTable, GuestMessage, GuestMessage_::Payload, ImageFormat, InfoResultMessage,
+    Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, SnapshotMessage,
 };
 use instar_abi::micropb::{MessageDecode, MessageEncode, PbEncoder};
 
@@ -108,8 +108,11 @@ fn items() {
         a: 1,
         b: 2,
         c: 3,
+        d: 4,
+        fault: FindingFault::BlockPastEnd,
+        fixed: true,
     };
-    golden(Payload::CheckFinding(finding), "b201 0a 0804 1003 1801 2002 2803");
+    golden(Payload::CheckFinding(finding), "b201 10 0804 1003 1801 2002 2803 3004 380b 4001");
 }
 
 #[test]
@@ -124,7 +127,9 @@ fn check_result() {
         allocated_clusters: 6,
         fragmented_clusters: 7,
         compressed_clusters: 8,
+        corruptions_fixed: 9,
+        leaks_fixed: 10,
         error: None,
     };
-    golden(Payload::CheckResult(check), "5a 12 0802 1001 1802 2003 2804 3805 4006 4807 5008");
+    golden(Payload::CheckResult(check), "5a 16 0802 1001 1802 2003 2804 3805 4006 4807 5008 5809 600a");
 }

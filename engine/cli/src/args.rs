@@ -190,8 +190,8 @@ pub struct CheckArgs {
     /// Look at an image that is in use elsewhere; the result may be inconsistent
     #[arg(short = 'U', long)]
     pub force_share: bool,
-    /// Recognised, but not supported
-    #[arg(short, long, value_name = "WHAT", hide = true)]
+    /// Repair what is found: leaked clusters only, or all that can be
+    #[arg(short, long, value_name = "leaks|all")]
     pub repair: Option<OsString>,
     /// Recognised, but not supported
     #[arg(short = 'T', long, value_name = "MODE", hide = true)]

@@ -5,10 +5,11 @@ use crate::engine;
 use crate::error::CliError;
 use crate::image::{Access, Image};
 use crate::info::only_file;
-use crate::message::{to_stderr, to_stdout};
-use crate::resize::refuse_unsupported;
-use crate::show::{check_json, check_text, finding_text, stats_text};
-use instar_ops::{CheckReport, CheckRequest};
+use crate::message::{shown, to_stderr, to_stdout};
+use crate::resize::{refuse_unsupported, warn_of_guess};
+use crate::show::{check_json, check_text, show_finding, stats_text};
+use instar_ops::{CheckReport, CheckRequest, Repair};
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 /// Exit code for an image with corruptions.
@@ -25,13 +26,12 @@ pub const UNSUPPORTED: u8 = 63;
 pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let file = only_file(args.file.as_ref(), &args.extra)?;
     refuse_unsupported(&args.source)?;
-    refuse_more(args)?;
-    let access = if args.force_share { Access::Shared } else { Access::Check };
-    let image = Image::open(file, args.source.format.as_deref(), access)?;
-    let request = CheckRequest { format: image.format };
+    refuse_cache(args)?;
+    let repair = args.repair.as_ref().map_or(Ok(Repair::Nothing), parse_repair)?;
+    let image = open(args, file, repair)?;
+    let request = CheckRequest { format: image.format, repair };
     let engine = engine::open(args.engine.engine)?;
-    let mut show = |finding| to_stderr(&finding_text(&finding));
-    let finished = engine.check(&image.file, &request, &mut show)?;
+    let finished = engine.check(&image.file, &request, &mut show_finding)?;
     let report = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
     if !args.quiet {
         to_stdout(&match args.output {
@@ -54,11 +54,37 @@ fn verdict(report: &CheckReport) -> Result<ExitCode, CliError> {
     }
 }
 
-fn refuse_more(args: &CheckArgs) -> Result<(), CliError> {
-    let option = match (&args.repair, &args.cache) {
-        (Some(_), _) => "--repair",
-        (_, Some(_)) => "--cache",
-        _ => return Ok(()),
+fn refuse_cache(args: &CheckArgs) -> Result<(), CliError> {
+    match args.cache {
+        Some(_) => Err(CliError::Refused("--cache is not supported".to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn parse_repair(word: &OsString) -> Result<Repair, CliError> {
+    match word.to_str() {
+        Some("leaks") => Ok(Repair::Leaks),
+        Some("all") => Ok(Repair::All),
+        _ => {
+            let word = shown(word);
+            Err(CliError::Usage { text: format!("--repair (-r) expects 'leaks' or 'all' not '{word}'") })
+        }
+    }
+}
+
+fn open(args: &CheckArgs, file: &OsStr, repair: Repair) -> Result<Image, CliError> {
+    let access = match (repair, args.force_share) {
+        (Repair::Nothing, false) => Access::Check,
+        (Repair::Nothing, true) => Access::Shared,
+        (Repair::Leaks | Repair::All, false) => Access::Repair,
+        (Repair::Leaks | Repair::All, true) => {
+            let reason = "force-share=on can only be used with read-only images".to_owned();
+            return Err(CliError::Open { name: shown(file), reason });
+        }
     };
-    Err(CliError::Refused(format!("{option} is not supported")))
+    let image = Image::open(file, args.source.format.as_deref(), access)?;
+    if access == Access::Repair {
+        warn_of_guess(&image)?;
+    }
+    Ok(image)
 }

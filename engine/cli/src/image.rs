@@ -25,6 +25,8 @@ pub enum Access {
     Info,
     /// Check it.
     Check,
+    /// Check and repair it.
+    Repair,
     /// Look at it whoever may be writing (`--force-share`).
     Shared,
 }
@@ -51,7 +53,7 @@ impl Image {
         let refused = |reason| CliError::Open { name: crate::message::shown(given), reason };
         let format = format.map(parse_format).transpose().map_err(refused)?;
         let name = ImageName::new(given).map_err(refused)?;
-        let file = open_regular(&name, access == Access::Write)?;
+        let file = open_regular(&name, matches!(access, Access::Write | Access::Repair))?;
         let image = Self { len: metadata(&file).map_err(refused)?.len(), name, file, format };
         let claim = image.claim(access).map_err(refused)?;
         lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
@@ -83,7 +85,7 @@ impl Image {
     /// image without metadata unlocked, as `qemu-img` does.
     fn claim(&self, access: Access) -> Result<Claim, String> {
         Ok(match access {
-            Access::Write => Claim::Exclusive,
+            Access::Write | Access::Repair => Claim::Exclusive,
             Access::Shared => Claim::Nothing,
             Access::Info | Access::Check if self.is_raw()? => Claim::Nothing,
             Access::Info => Claim::Glance,

@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
 use crate::others::OtherFiles;
-use crate::show::{resize_json, stats_text};
+use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
 use instar_ops::{OpError, Preallocation, Refusal, ResizeOutcome, ResizeRequest};
 use instar_vmm::{Others, Stats};
@@ -57,12 +57,12 @@ fn resize(
 ) -> Result<(ResizeOutcome, Stats), CliError> {
     let engine = engine::open(engine)?;
     let alone = Others { detached: *gate == Gate::Deny, ..Others::default() };
-    let mut finished = engine.resize(&image.file, &alone, request)?;
+    let mut finished = engine.resize(&image.file, &alone, request, &mut show_finding)?;
     // Most images have no other files, so that it is not asked beforehand.
     let mut others = OtherFiles::default();
     if finished.result.as_ref().is_err_and(wants_others) {
         others = OtherFiles::open(engine.as_ref(), image, gate)?;
-        finished = engine.resize(&image.file, &others.as_others(), request)?;
+        finished = engine.resize(&image.file, &others.as_others(), request, &mut show_finding)?;
     }
     let outcome = finished.result.map_err(|e| match e {
         OpError::Layer { layer, error } => others.error(layer, error),
@@ -106,7 +106,10 @@ pub fn refuse_unsupported(source: &SourceArgs) -> Result<(), CliError> {
 }
 
 /// Warns as `qemu-img` does that a raw image may only look like one.
-fn warn_of_guess(image: &Image) -> Result<(), CliError> {
+///
+/// # Errors
+/// [`CliError::Open`] if the image cannot be read.
+pub fn warn_of_guess(image: &Image) -> Result<(), CliError> {
     let name = image.name.given();
     let open = |reason| CliError::Open { name: name.clone(), reason };
     if image.format.is_some() || !image.is_raw().map_err(open)? {

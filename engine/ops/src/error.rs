@@ -115,6 +115,10 @@ numbered_errors! {
         334 EncryptedLayer => "Parameter 'encrypt.key-secret' is required for cipher",
         /// What a compressed cluster holds cannot be unpacked.
         335 CompressedCluster { offset } => "the compressed cluster at offset {offset:#x} cannot be unpacked",
+        /// What was to be repaired cannot be, or not as asked.
+        340 CheckFailed => "Check failed: Input/output error",
+        /// An image that was not closed properly and cannot be repaired, which must come first.
+        341 DirtyBeyondRepair => "Could not repair dirty image: Input/output error",
     }
 }
 
@@ -141,6 +145,7 @@ impl OpError {
     pub const fn phase(&self) -> Phase {
         match self {
             Self::Image(_) => Phase::Open,
+            Self::Refused(Refusal::DirtyBeyondRepair) => Phase::Open,
             Self::Refused(r) if r.to_wire().0 < Refusal::NoChecks.to_wire().0 => Phase::Open,
             Self::Resize(_) | Self::Refused(_) => Phase::Request,
             Self::Io(_) | Self::Layer { .. } => Phase::Device,

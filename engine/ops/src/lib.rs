@@ -8,6 +8,7 @@ mod companions;
 mod create;
 pub mod disk;
 mod error;
+mod finding;
 mod info;
 mod open;
 mod report;
@@ -17,16 +18,17 @@ mod testing;
 mod types;
 pub mod wire;
 
-pub use check::check;
+pub use check::{check, resize_mended};
 pub use companions::{Attached, Companions, Layer, LayerShape, MAX_LAYERS};
 pub use create::create;
 pub use disk::Disk;
 pub use error::{LayerError, OpError, Phase, Refusal};
+pub use finding::{CheckFinding, CheckReport, Fault, Table};
 pub use info::info;
 pub use instar_formats::ImageError;
 pub use instar_formats::io::ReadAt;
 pub use instar_planner::ResizeError;
-pub use report::{Bitmap, CheckFinding, CheckReport, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot, Table};
+pub use report::{Bitmap, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot};
 pub use resize::{resize, resize_with};
 pub use types::*;
 

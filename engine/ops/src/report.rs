@@ -1,4 +1,4 @@
-//! What `info` and `check` have to say.
+//! What `info` has to say.
 
 use crate::Format;
 
@@ -88,79 +88,4 @@ pub struct Bitmap {
     pub in_use: bool,
     /// Whether it is to be tracked at once.
     pub auto: bool,
-}
-
-/// The counts of a check, in clusters unless said otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CheckReport {
-    /// The format that was checked.
-    pub format: Format,
-    /// Errors that kept a part of the check from running.
-    pub check_errors: u64,
-    /// Errors that endanger data.
-    pub corruptions: u64,
-    /// Clusters that nothing refers to.
-    pub leaks: u64,
-    /// End of the last cluster in use, in bytes, rounded up to a cluster; 0 for none.
-    pub image_end_offset: u64,
-    /// Clusters of the virtual disk.
-    pub total_clusters: u64,
-    /// Of them, those with a place in the file.
-    pub allocated_clusters: u64,
-    /// Of them, those that do not follow their predecessor in the file.
-    pub fragmented_clusters: u64,
-    /// Of them, the compressed ones.
-    pub compressed_clusters: u64,
-}
-
-/// One thing a check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckFinding {
-    /// More refcount than references: space is lost, no data.
-    Leak {
-        /// Host cluster index.
-        cluster: u64,
-        /// What the refcount block says.
-        refcount: u64,
-        /// How many references there are.
-        references: u64,
-    },
-    /// Fewer refcount than references: a write may destroy data.
-    Refcount {
-        /// Host cluster index.
-        cluster: u64,
-        /// What the refcount block says.
-        refcount: u64,
-        /// How many references there are.
-        references: u64,
-    },
-    /// An entry of a table cannot be right.
-    Entry {
-        /// Which table.
-        table: Table,
-        /// Byte offset of the entry in the file.
-        offset: u64,
-        /// The entry itself.
-        value: u64,
-    },
-    /// The COPIED flag of an entry does not say what the refcount says.
-    Copied {
-        /// Which table.
-        table: Table,
-        /// The entry itself.
-        value: u64,
-        /// What the refcount block says.
-        refcount: u64,
-    },
-}
-
-/// The tables of a qcow2 image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// The active L1 table.
-    L1,
-    /// An L2 table.
-    L2,
-    /// The refcount table.
-    RefcountTable,
 }

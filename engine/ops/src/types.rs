@@ -58,6 +58,20 @@ pub struct InfoRequest {
 pub struct CheckRequest {
     /// The format the user named; `None` lets the image be probed.
     pub format: Option<Format>,
+    /// What to repair of what is found.
+    pub repair: Repair,
+}
+
+/// What a check is to repair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repair {
+    /// Nothing; the image is not written to.
+    #[default]
+    Nothing,
+    /// Leaked clusters and, if nothing else is wrong, COPIED flags: what cannot make anything worse.
+    Leaks,
+    /// Whatever can be repaired. The refcount structures are replaced if they are unusable.
+    All,
 }
 
 /// What to create, in a file that is empty.

@@ -5,13 +5,15 @@
 //! two that contradict each other give `None`, never a guess.
 
 mod answer;
+mod finding;
 mod item;
 mod request;
 
 pub use answer::{
     check_from_wire, check_to_wire, info_from_wire, info_to_wire, resize_from_wire, resize_to_wire,
 };
-pub use item::{finding_from_wire, finding_to_wire, info_item_from_wire, info_item_to_wire};
+pub use finding::{finding_from_wire, finding_to_wire};
+pub use item::{info_item_from_wire, info_item_to_wire};
 
 #[cfg(test)]
 mod tests;

@@ -5,15 +5,20 @@ use crate::image::Seen;
 use instar_abi::layout::SECTOR;
 use instar_ops::disk::IoError;
 use instar_ops::{
-    CreateRequest, Format, ImageInfo, LayerError, OpError, Preallocation, ResizeAction, ResizeOutcome,
-    ResizeRequest, SizeRequest,
+    CheckReport, CheckRequest, CreateRequest, Format, ImageInfo, LayerError, OpError, Preallocation, Repair,
+    ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest,
 };
 
 /// Largest size that a file can have.
 const MAX_SIZE: u64 = i64::MAX.unsigned_abs();
 
-/// `result` with what the host knows of the device's failures, if the two agree.
-pub fn result<T>(result: Result<T, OpError>, seen: &Seen) -> Result<Result<T, OpError>, VmmError> {
+/// `result` with what the host knows of the device's failures, if the two agree. Whoever `repairs` may
+/// have written before it refuses.
+pub fn result<T>(
+    result: Result<T, OpError>,
+    seen: &Seen,
+    repairs: bool,
+) -> Result<Result<T, OpError>, VmmError> {
     match (result, seen.failure) {
         (Err(OpError::Io(reported)), Some(failure)) => Ok(Err(OpError::Io(named(reported, failure)))),
         (Err(OpError::Layer { layer, error: LayerError::Io(reported) }), Some(failure)) => {
@@ -24,7 +29,9 @@ pub fn result<T>(result: Result<T, OpError>, seen: &Seen) -> Result<Result<T, Op
             Err(VmmError::Unbelievable("it reports a failure of the device, which did not fail"))
         }
         (_, Some(failure)) => Err(VmmError::Io(failure)),
-        (Err(_), None) if seen.writes != 0 => Err(VmmError::Unbelievable("it refuses after it has written")),
+        (Err(_), None) if seen.writes != 0 && !repairs => {
+            Err(VmmError::Unbelievable("it refuses after it has written"))
+        }
         (result, None) => Ok(result),
     }
 }
@@ -129,6 +136,14 @@ const fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
     matches!(outcome.format, Format::Qcow2)
         || fits(outcome.file_size_before, outcome.old_virtual_size)
             && fits(outcome.file_size_after, outcome.new_virtual_size)
+}
+
+/// Whether the counts of a check can be true.
+pub fn check(report: &CheckReport, request: &CheckRequest) -> Result<(), VmmError> {
+    let format = request.format.is_none_or(|format| format == report.format);
+    must(format, "its format is not the one that was named")?;
+    let fixed = report.corruptions_fixed != 0 || report.leaks_fixed != 0;
+    must(!fixed || request.repair != Repair::Nothing, "it repairs without leave")
 }
 
 /// Whether the description of an image can be true.

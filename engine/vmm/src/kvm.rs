@@ -11,7 +11,7 @@ use crate::{believe, limit};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, OpError,
-    ResizeOutcome, ResizeRequest, wire,
+    Repair, ResizeOutcome, ResizeRequest, wire,
 };
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::VmFd;
@@ -83,17 +83,29 @@ pub struct Stats {
 }
 
 /// A result as it comes, once.
-struct Once<T>(Option<Result<T, OpError>>);
+struct Once<T> {
+    result: Option<Result<T, OpError>>,
+    /// Whether the image may have been repaired before the operation was refused.
+    repairs: bool,
+}
 
 impl<T> Once<T> {
+    const fn new() -> Self {
+        Self { result: None, repairs: false }
+    }
+
     fn set(&mut self, result: Option<Result<T, OpError>>) -> Result<(), VmmError> {
-        self.0 = Some(result.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
+        self.result = Some(result.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
         Ok(())
     }
 
     /// Nothing may come after the result.
     fn open(&self) -> Result<(), VmmError> {
-        if self.0.is_none() { Ok(()) } else { Err(VmmError::MalformedResult("it comes after the result")) }
+        if self.result.is_none() {
+            Ok(())
+        } else {
+            Err(VmmError::MalformedResult("it comes after the result"))
+        }
     }
 
     /// The result, if it can be true as far as `believe` can say.
@@ -102,11 +114,32 @@ impl<T> Once<T> {
         (stats, seen): (Stats, Seen),
         believe: impl FnOnce(&T, &Seen) -> Result<(), VmmError>,
     ) -> Result<Finished<T>, VmmError> {
-        let result = believe::result(self.0.ok_or(VmmError::MissingResult)?, &seen)?;
+        let result = believe::result(self.result.ok_or(VmmError::MissingResult)?, &seen, self.repairs)?;
         if let Ok(outcome) = &result {
             believe(outcome, &seen)?;
         }
         Ok(Finished { result, stats })
+    }
+}
+
+/// Where findings go, and how many went there.
+struct Findings<'f> {
+    told: usize,
+    to: &'f mut dyn FnMut(CheckFinding),
+}
+
+impl Findings<'_> {
+    fn pass(&mut self, payload: &Payload) -> Result<(), VmmError> {
+        let Payload::CheckFinding(message) = payload else {
+            return Err(FOREIGN);
+        };
+        self.told += 1;
+        if self.told > MAX_FINDINGS {
+            return Err(VmmError::MalformedResult("there is no end to its findings"));
+        }
+        let finding = wire::finding_from_wire(message);
+        (self.to)(finding.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
+        Ok(())
     }
 }
 
@@ -191,11 +224,12 @@ impl Kvm {
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
     pub fn resize(&self, image: &File, request: &ResizeRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
-        self.resize_with(image, &Others::default(), request)
+        self.resize_with(image, &Others::default(), request, &mut |_| {})
     }
 
     /// As [`Self::resize`], of an image with `others`. The length that its data file shall have in the
-    /// end is left to the caller, too ([`ResizeOutcome::data_file_size_after`]).
+    /// end is left to the caller, too ([`ResizeOutcome::data_file_size_after`]). What is found in an image that
+    /// must be repaired first goes to `findings`.
     ///
     /// # Errors
     /// As [`Self::resize`].
@@ -204,9 +238,10 @@ impl Kvm {
         image: &File,
         others: &Others<'_>,
         request: &ResizeRequest,
+        findings: &mut dyn FnMut(CheckFinding),
     ) -> Result<Finished<ResizeOutcome>, VmmError> {
         let len = length(image)?;
-        let mut once = Once(None);
+        let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
         let limit = |len| limit::resize(len, request.size);
         let files = others.files(Image::new(image, len, limit(len), false), limit)?;
         let config = request.to_config(&others.shape()?);
@@ -214,7 +249,11 @@ impl Kvm {
             once.open()?;
             match payload {
                 Payload::ResizeResult(message) => once.set(wire::resize_from_wire(&message)),
-                _ => Err(FOREIGN),
+                payload => {
+                    findings.pass(&payload)?;
+                    once.repairs = true;
+                    Ok(())
+                }
             }
         })?;
         once.finish(ran, |outcome, seen| {
@@ -233,7 +272,7 @@ impl Kvm {
         request: &InfoRequest,
     ) -> Result<Finished<(ImageInfo, Vec<InfoItem>)>, VmmError> {
         let len = length(image)?;
-        let (mut once, mut items) = (Once(None), Vec::new());
+        let (mut once, mut items) = (Once::new(), Vec::new());
         let device = Image::new(image, len, limit::read(len), true);
         let ran =
             self.run(binaries::INFO, request.to_config().as_bytes(), Files::only(device), &mut |payload| {
@@ -251,7 +290,8 @@ impl Kvm {
         Ok(Finished { result: result.map(|info| (info, items)), stats })
     }
 
-    /// Checks `image`. Findings go to `findings` as they come; those of a job that fails later too.
+    /// Checks `image`, which must be open for writing if it is to be repaired. Findings go to `findings` as
+    /// they come; those of a job that fails later too.
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
@@ -262,25 +302,20 @@ impl Kvm {
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Result<Finished<CheckReport>, VmmError> {
         let len = length(image)?;
-        let (mut once, mut count) = (Once(None), 0);
-        let device = Image::new(image, len, limit::read(len), true);
+        let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
+        let repairs = request.repair != Repair::Nothing;
+        once.repairs = repairs;
+        let limit = if repairs { limit::repair(len) } else { limit::read(len) };
+        let device = Image::new(image, len, limit, !repairs);
         let ran =
             self.run(binaries::CHECK, request.to_config().as_bytes(), Files::only(device), &mut |payload| {
                 once.open()?;
-                let message = match payload {
-                    Payload::CheckResult(message) => return once.set(wire::check_from_wire(&message)),
-                    Payload::CheckFinding(message) => message,
-                    _ => return Err(FOREIGN),
-                };
-                count += 1;
-                if count > MAX_FINDINGS {
-                    return Err(VmmError::MalformedResult("there is no end to its findings"));
+                match payload {
+                    Payload::CheckResult(message) => once.set(wire::check_from_wire(&message)),
+                    payload => findings.pass(&payload),
                 }
-                let finding = wire::finding_from_wire(&message);
-                findings(finding.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
-                Ok(())
             })?;
-        once.finish(ran, |_, _| Ok(()))
+        once.finish(ran, |report, _| believe::check(report, request))
     }
 
     /// Lays out a new image in the empty file `image`, which must be open for reading and writing.
@@ -289,7 +324,7 @@ impl Kvm {
     /// [`VmmError`]: the job did not come to an end that can be believed.
     pub fn create(&self, image: &File, request: &CreateRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
         let len = length(image)?;
-        let mut once = Once(None);
+        let mut once = Once::new();
         let device = Image::new(image, len, limit::create(len, request.size), false);
         let ran = self.run(
             binaries::CREATE,

@@ -15,6 +15,12 @@ pub fn read(len: u64) -> u64 {
     sectors(len)
 }
 
+/// The end of the device for a repair: new refcount structures take less than the file, wherever in it
+/// and behind it their place turns out to be.
+pub fn repair(len: u64) -> u64 {
+    create(len.saturating_mul(2), 0)
+}
+
 /// The end of a file's window for a resize of an image of `len` bytes: tables may be written anew, which
 /// takes less than the file has, and all of the area that is added may be allocated, or mapped cluster by
 /// cluster where it hides a longer backing file, with its metadata.

@@ -4,8 +4,8 @@
 use instar_abi::message::GuestMessage_::Payload;
 use instar_guest::{Device, Files, Guest, SharedDisk, operation};
 use instar_ops::{
-    Attached, Companions, Disk, Layer, MAX_LAYERS, OpError, ReadAt, ResizeOutcome, ResizeRequest,
-    resize_with, wire,
+    Attached, CheckFinding, Companions, Disk, Layer, MAX_LAYERS, OpError, ReadAt, ResizeOutcome,
+    ResizeRequest, resize_mended, wire,
 };
 
 /// The files of a layer.
@@ -16,7 +16,8 @@ fn run(guest: Guest) {
     let attached = guest.request(Attached::from_config);
     let (host, files, scratch) = guest.into_files();
     assert!(attached.files() == files.count(), "there are other files than there should be");
-    let result = resize(&files, &attached, &request, scratch);
+    let mut tell = |finding| host.send_item(Payload::CheckFinding(wire::finding_to_wire(finding)));
+    let result = resize(&files, &attached, &request, scratch, &mut tell);
     host.send_result(Payload::ResizeResult(wire::resize_to_wire(&result)));
 }
 
@@ -25,6 +26,7 @@ fn resize(
     attached: &Attached,
     request: &ResizeRequest,
     scratch: &mut [u8],
+    tell: &mut dyn FnMut(CheckFinding),
 ) -> Result<ResizeOutcome, OpError> {
     let mut data_file = attached.data_file.then(|| files.disk(Attached::DATA_FILE));
     let mut number = attached.first_layer();
@@ -46,7 +48,7 @@ fn resize(
         backing: &mut layers,
         detached: attached.detached,
     };
-    resize_with(&mut files.disk(0), &mut companions, request, scratch)
+    resize_mended(&mut files.disk(0), &mut companions, request, scratch, tell)
 }
 
 operation!(run);

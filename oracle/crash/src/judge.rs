@@ -182,7 +182,7 @@ impl Judge {
         if step.format == Format::Raw {
             return Ok(());
         }
-        let request = CheckRequest { format: Some(step.format) };
+        let request = CheckRequest { format: Some(step.format), ..CheckRequest::default() };
         let mut first = None;
         let mut keep = |finding| {
             if !matches!(finding, CheckFinding::Leak { .. }) {

@@ -18,7 +18,13 @@ use std::time::Instant;
 pub struct InProcess;
 
 impl Engine for InProcess {
-    fn resize(&self, image: &File, others: &Others<'_>, request: &ResizeRequest) -> Job<ResizeOutcome> {
+    fn resize(
+        &self,
+        image: &File,
+        others: &Others<'_>,
+        request: &ResizeRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Job<ResizeOutcome> {
         let mut data_file = others.data_file.map(disk).transpose()?;
         let disks = others.layers.iter().map(|layer| {
             let data_file = layer.data_file.map(disk).transpose()?;
@@ -36,7 +42,9 @@ impl Engine for InProcess {
             backing: &mut layers,
             detached: others.detached,
         };
-        run(image, |disk, scratch| instar_ops::resize_with(disk, &mut companions, request, scratch))
+        run(image, |disk, scratch| {
+            instar_ops::resize_mended(disk, &mut companions, request, scratch, findings)
+        })
     }
 
     fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {

@@ -9,8 +9,14 @@ use instar_vmm::{Kvm, Others};
 use std::fs::File;
 
 impl Engine for Kvm {
-    fn resize(&self, image: &File, others: &Others<'_>, request: &ResizeRequest) -> Job<ResizeOutcome> {
-        Ok(self.resize_with(image, others, request)?)
+    fn resize(
+        &self,
+        image: &File,
+        others: &Others<'_>,
+        request: &ResizeRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Job<ResizeOutcome> {
+        Ok(self.resize_with(image, others, request, findings)?)
     }
 
     fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {

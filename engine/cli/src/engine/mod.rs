@@ -20,11 +20,18 @@ pub type Job<T> = Result<Finished<T>, CliError>;
 /// Runs the four operations on an open image. None of them changes the file's length downwards or
 /// gives it the space that an outcome asks for; that is the caller's.
 pub trait Engine {
-    /// Resizes `image`, open for reading and writing, with the files that belong to it.
+    /// Resizes `image`, open for reading and writing, with the files that belong to it. What is found in an
+    /// image that must be repaired first goes to `findings`.
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
-    fn resize(&self, image: &File, others: &Others<'_>, request: &ResizeRequest) -> Job<ResizeOutcome>;
+    fn resize(
+        &self,
+        image: &File,
+        others: &Others<'_>,
+        request: &ResizeRequest,
+        findings: &mut dyn FnMut(CheckFinding),
+    ) -> Job<ResizeOutcome>;
 
     /// Describes `image`, with its snapshots and bitmaps in the image's order.
     ///
@@ -32,7 +39,7 @@ pub trait Engine {
     /// [`CliError`] if the job did not come to an end.
     fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)>;
 
-    /// Checks `image`. Findings go to `findings` as they come.
+    /// Checks `image`, open for writing too if it is to be repaired. Findings go to `findings` as they come.
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.

@@ -2,7 +2,7 @@
 
 use crate::image::format_name;
 use crate::name::ImageName;
-use instar_ops::{CheckFinding, CheckReport, Table};
+use instar_ops::CheckReport;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -17,6 +17,10 @@ struct Document {
     corruptions: u64,
     #[serde(skip_serializing_if = "is_zero")]
     leaks: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    corruptions_fixed: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    leaks_fixed: u64,
     #[serde(skip_serializing_if = "is_zero")]
     total_clusters: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -41,6 +45,8 @@ pub fn check_json(name: &ImageName, report: &CheckReport) -> String {
         image_end_offset: report.image_end_offset,
         corruptions: report.corruptions,
         leaks: report.leaks,
+        corruptions_fixed: report.corruptions_fixed,
+        leaks_fixed: report.leaks_fixed,
         total_clusters: report.total_clusters,
         allocated_clusters: report.allocated_clusters,
         fragmented_clusters: report.fragmented_clusters,
@@ -50,7 +56,7 @@ pub fn check_json(name: &ImageName, report: &CheckReport) -> String {
 
 /// The summary for people.
 pub fn check_text(report: &CheckReport) -> String {
-    let mut out = String::new();
+    let mut out = repaired(report);
     let counts = [report.check_errors, report.corruptions, report.leaks];
     if counts == [0; 3] {
         out.push_str("No errors were found on the image.\n");
@@ -73,6 +79,18 @@ pub fn check_text(report: &CheckReport) -> String {
         out.push_str(&format!("Image end offset: {}\n", report.image_end_offset));
     }
     out
+}
+
+/// What precedes the counts of the second check.
+fn repaired(report: &CheckReport) -> String {
+    let CheckReport { corruptions_fixed, leaks_fixed, .. } = report;
+    if (*corruptions_fixed, *leaks_fixed) == (0, 0) {
+        return String::new();
+    }
+    format!(
+        "The following inconsistencies were found and repaired:\n\n    {leaks_fixed} leaked clusters\n    \
+         {corruptions_fixed} corruptions\n\nDouble checking the fixed image now...\n"
+    )
 }
 
 fn counted(out: &mut String, count: u64, text: &str) {
@@ -99,39 +117,6 @@ fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole as f64
 }
 
-/// One finding, as `qemu-img` puts it on standard error.
-pub fn finding_text(finding: &CheckFinding) -> String {
-    match *finding {
-        CheckFinding::Leak { cluster, refcount, references } => {
-            format!("Leaked cluster {cluster} refcount={refcount} reference={references}")
-        }
-        CheckFinding::Refcount { cluster, refcount, references } => {
-            format!("ERROR cluster {cluster} refcount={refcount} reference={references}")
-        }
-        CheckFinding::Entry { table, offset, value } => {
-            format!("ERROR {} entry at byte {offset} is invalid: {value:x}", table_name(table))
-        }
-        CheckFinding::Copied { table, value, refcount } => copied_text(table, value, refcount),
-    }
-}
-
-fn copied_text(table: Table, value: u64, refcount: u64) -> String {
-    let (what, entry) = match table {
-        Table::L1 => ("L2 cluster", "l1_entry"),
-        Table::L2 => ("data cluster", "l2_entry"),
-        Table::RefcountTable => ("refcount block", "entry"),
-    };
-    format!("ERROR OFLAG_COPIED {what}: {entry}={value:x} refcount={refcount}")
-}
-
-const fn table_name(table: Table) -> &'static str {
-    match table {
-        Table::L1 => "L1",
-        Table::L2 => "L2",
-        Table::RefcountTable => "refcount table",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +127,8 @@ mod tests {
         check_errors: 0,
         corruptions: 0,
         leaks: 0,
+        corruptions_fixed: 0,
+        leaks_fixed: 0,
         image_end_offset: 655_360,
         total_clusters: 64,
         allocated_clusters: 5,
@@ -167,9 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn findings_in_qemu_words() {
-        let copied = CheckFinding::Copied { table: Table::L2, value: 0x8000_0000_0005_0000, refcount: 0 };
-        let text = "ERROR OFLAG_COPIED data cluster: l2_entry=8000000000050000 refcount=0";
-        assert_eq!(finding_text(&copied), text);
+    fn a_repaired_image() {
+        let report = CheckReport { corruptions_fixed: 2, leaks_fixed: 5, ..REPORT };
+        let text = check_text(&report);
+        let first = "The following inconsistencies were found and repaired:\n\n    5 leaked clusters\n    2 \
+                     corruptions\n\nDouble checking the fixed image now...\nNo errors were found on the image.\n";
+        assert!(text.starts_with(first), "{text}");
     }
 }

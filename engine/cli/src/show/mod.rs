@@ -2,13 +2,15 @@
 
 mod bytes;
 mod check;
+mod finding;
 mod info_json;
 mod info_text;
 mod node;
 mod resize;
 mod snapshots;
 
-pub use check::{check_json, check_text, finding_text};
+pub use check::{check_json, check_text};
+pub use finding::show_finding;
 pub use info_json::{info_json, info_json_chain};
 pub use info_text::info_text;
 pub use node::Described;

@@ -17,6 +17,11 @@ impl<'b> Buffered<'b> {
         Self { buf, start: 0, filled: 0 }
     }
 
+    /// Forgets what is at hand: the image has changed.
+    pub const fn forget(&mut self) {
+        self.filled = 0;
+    }
+
     /// The bytes from `offset` on that are at hand: at least one, at most `ahead`, the distance to the
     /// end of what the caller walks. Bytes past the end of the image are zeros and cost no read.
     /// Empty only if `ahead` or the buffer is.

@@ -3,7 +3,7 @@
 use super::Buffers;
 use super::mapping::{self, L1};
 use super::tally::{Place, Tally};
-use crate::{ImageError, OpError, ReadAt, Table};
+use crate::{Disk, Fault, ImageError, OpError, ReadAt, Table};
 use instar_formats::bytes::be64;
 use instar_formats::qcow2::Extensions;
 use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, table_entry};
@@ -15,8 +15,8 @@ use instar_formats::qcow2::snapshot::{SnapshotEntry, Snapshots};
 const SNAPSHOTS_FIELD: u64 = 64;
 
 /// Counts the snapshot table and what its snapshots name.
-pub(super) fn snapshots<R: ReadAt>(
-    disk: &mut R,
+pub(super) fn snapshots<D: Disk>(
+    disk: &mut D,
     buffers: &mut Buffers<'_>,
     tally: &mut Tally<'_>,
 ) -> Result<(), OpError> {
@@ -29,18 +29,18 @@ pub(super) fn snapshots<R: ReadAt>(
     Ok(())
 }
 
-fn snapshot<R: ReadAt>(
-    disk: &mut R,
+fn snapshot<D: Disk>(
+    disk: &mut D,
     buffers: &mut Buffers<'_>,
     tally: &mut Tally<'_>,
     entry: &SnapshotEntry,
 ) -> Result<(), OpError> {
     let named_by = Place { table: Table::L1, offset: entry.offset, value: entry.l1_offset };
     if entry.incomplete {
-        tally.invalid(named_by);
+        tally.invalid(named_by, Fault::Other, [0; 2]);
     }
     if tally.geometry().in_cluster(entry.l1_offset) != 0 || entry.l1_entries > MAX_L1_ENTRIES {
-        tally.invalid(named_by);
+        tally.invalid(named_by, Fault::Other, [0; 2]);
         return Ok(());
     }
     let l1 = L1 { offset: entry.l1_offset, entries: entry.l1_entries, active: false, named_by };

@@ -4,9 +4,9 @@ use super::Buffers;
 use super::refcounts::{self, Claims};
 use super::tally::{Place, Tally};
 use crate::disk::IoError;
-use crate::{ReadAt, Table};
+use crate::{Disk, Fault, Table};
 use instar_formats::bytes::be64;
-use instar_formats::qcow2::entry::{COMPRESSED, COPIED, L1_RESERVED, L2_RESERVED, OFFSET_MASK};
+use instar_formats::qcow2::entry::{COMPRESSED, COPIED, L1_RESERVED, L2_RESERVED, OFFSET_MASK, ZERO};
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Cluster, L2Format};
 
@@ -31,8 +31,8 @@ const L1_ENTRY: u64 = 8;
 ///
 /// No image that makes sense names more L2 tables than the file has clusters; beyond as many, the rest
 /// of the table goes unread, so that a few bytes cannot keep a check busy for ever.
-pub(super) fn count<R: ReadAt>(
-    disk: &mut R,
+pub(super) fn count<D: Disk>(
+    disk: &mut D,
     buffers: &mut Buffers<'_>,
     tally: &mut Tally<'_>,
     l1: L1,
@@ -54,11 +54,13 @@ pub(super) fn count<R: ReadAt>(
             let Some(table) = l1_entry(tally, place, l1.active) else {
                 if l1.active {
                     refcounts::copied_past_end(disk, &mut buffers.claims, tally, place)?;
+                    tally.settle(disk)?;
                 }
                 continue;
             };
+            tally.settle(disk)?;
             let Some(left) = walks.checked_sub(1) else {
-                tally.incomplete(u64::from(tally.first_pass));
+                tally.unwalked();
                 return Ok(());
             };
             walks = left;
@@ -73,20 +75,20 @@ pub(super) fn count<R: ReadAt>(
 fn l1_entry(tally: &mut Tally<'_>, place: Place, active: bool) -> Option<u64> {
     let offset = place.value & OFFSET_MASK;
     if place.value & L1_RESERVED != 0 {
-        tally.invalid(place);
+        tally.invalid(place, Fault::Reserved, [0; 2]);
     }
     tally.refer(offset, tally.geometry().cluster_size(), place);
     if active {
         tally.copied(offset, place);
     }
     if tally.geometry().in_cluster(offset) != 0 {
-        tally.invalid(place);
+        tally.invalid(place, Fault::Unaligned, [offset, 0]);
     }
     (offset < tally.file_len).then_some(offset)
 }
 
-fn l2_table<R: ReadAt>(
-    disk: &mut R,
+fn l2_table<D: Disk>(
+    disk: &mut D,
     (reader, claims): (&mut Buffered<'_>, &mut Claims<'_>),
     tally: &mut Tally<'_>,
     table: u64,
@@ -94,7 +96,8 @@ fn l2_table<R: ReadAt>(
 ) -> Result<(), IoError> {
     let size = tally.geometry().cluster_size();
     let step = tally.geometry().l2_entry_size();
-    let mut l2 = L2 { active, expected: 0 };
+    let alone = tally.window.get(tally.geometry().cluster(table)).is_some_and(|slot| slot.references == 1);
+    let mut l2 = L2 { active, clears: tally.stage.clears && alone, expected: 0 };
     let mut done = 0;
     while done < size {
         let at = table.saturating_add(done);
@@ -111,9 +114,15 @@ fn l2_table<R: ReadAt>(
                 if active && names_past_end(tally, value) {
                     refcounts::copied_past_end(disk, claims, tally, place)?;
                 }
+                tally.settle(disk)?;
             }
         }
         done = done.saturating_add((piece.len() as u64).max(step));
+    }
+    // Another entry may name the same table.
+    if tally.patches.is_pending() {
+        tally.patches.write(disk)?;
+        reader.forget();
     }
     Ok(())
 }
@@ -126,6 +135,8 @@ const fn names_past_end(tally: &Tally<'_>, value: u64) -> bool {
 /// An L2 table on the way through it.
 struct L2 {
     active: bool,
+    /// Whether entries may be replaced: this is a table and nothing else.
+    clears: bool,
     /// Where the next cluster would be if the guest's clusters followed each other; 0 at the start.
     expected: u64,
 }
@@ -140,17 +151,17 @@ impl L2 {
     }
 
     fn compressed(&self, tally: &mut Tally<'_>, place: Place, bitmap: u64) {
-        if place.value & COPIED != 0 {
-            tally.invalid(place);
-        }
-        if tally.data_file() || bitmap != 0 {
-            return tally.invalid(place);
-        }
         let format = L2Format { geometry: tally.geometry(), version: tally.header.version };
         let Cluster::Compressed { offset, len } = format.decode(place.value & !COPIED, 0) else {
-            return tally.invalid(place);
+            return tally.invalid(place, Fault::Other, [0; 2]);
         };
-        if self.active && tally.first_pass {
+        if place.value & COPIED != 0 {
+            tally.invalid(place, Fault::CopiedCompressed, [offset, 0]);
+        }
+        if tally.data_file() || bitmap != 0 {
+            return tally.invalid(place, Fault::Other, [0; 2]);
+        }
+        if self.active && tally.judging() {
             let report = &mut tally.report;
             report.compressed_clusters = report.compressed_clusters.saturating_add(1);
             report.allocated_clusters = report.allocated_clusters.saturating_add(1);
@@ -163,21 +174,21 @@ impl L2 {
         let offset = place.value & OFFSET_MASK;
         let (zeros, present) = (bitmap >> 32, bitmap & 0xffff_ffff);
         if place.value & L2_RESERVED != 0 {
-            tally.invalid(place);
+            tally.invalid(place, Fault::Reserved, [0; 2]);
         }
         if offset == 0 && !(tally.data_file() && place.value & COPIED != 0) {
             if present != 0 {
-                tally.invalid(place);
+                tally.invalid(place, Fault::NoCluster, [0; 2]);
             }
             return;
         }
         if zeros & present != 0 {
-            tally.invalid(place);
+            tally.invalid(place, Fault::Subclusters, [offset, 0]);
+        }
+        if tally.geometry().in_cluster(offset) != 0 {
+            self.unaligned(tally, place, present);
         }
         self.placed(tally, offset);
-        if tally.geometry().in_cluster(offset) != 0 {
-            tally.invalid(place);
-        }
         if tally.data_file() {
             self.in_data_file(tally, place);
         } else {
@@ -185,6 +196,21 @@ impl L2 {
             if self.active {
                 tally.copied(offset, place);
             }
+        }
+    }
+
+    /// A cluster that reads as zeros can do without a place that it cannot have.
+    fn unaligned(&self, tally: &mut Tally<'_>, place: Place, present: u64) {
+        let about = [place.value & OFFSET_MASK, 0];
+        let extended = tally.geometry().extended_l2();
+        let zero = if extended { present == 0 } else { place.value & ZERO != 0 };
+        if !zero {
+            return tally.invalid(place, Fault::DataUnaligned, about);
+        }
+        tally.invalid(place, Fault::ZeroUnaligned, about);
+        tally.shown.clearable = tally.shown.clearable.saturating_add(1);
+        if self.clears {
+            tally.clear(place, if extended { 0 } else { ZERO }, about);
         }
     }
 
@@ -197,7 +223,7 @@ impl L2 {
 
     /// Statistics of a guest cluster with a place of its own.
     fn placed(&mut self, tally: &mut Tally<'_>, offset: u64) {
-        if self.active && tally.first_pass {
+        if self.active && tally.judging() {
             let report = &mut tally.report;
             report.allocated_clusters = report.allocated_clusters.saturating_add(1);
             let apart = self.expected != 0 && self.expected != offset;

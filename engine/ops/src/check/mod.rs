@@ -1,5 +1,5 @@
 //! Checking an image: counting every reference to every host cluster, and comparing the counts with
-//! the refcounts that the image claims.
+//! the refcounts that the image claims. Repairing it ([`repair`]) by what was counted.
 //!
 //! Memory is constant. The counts of as many clusters as fit are kept at a time; a larger file
 //! takes several passes over its metadata, each for a part of its clusters, skipping the parts that
@@ -7,23 +7,32 @@
 //!
 //! What a hostile image can make of this is bounded: by [`MAX_PASSES`], by the file's clusters for the
 //! L2 tables of an L1 table, by the format's own limits for everything else. What then remains
-//! unread is counted in [`CheckReport::check_errors`].
+//! unread is counted in [`CheckReport::check_errors`], and nothing is repaired.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod compare;
 mod extras;
+mod longer;
 mod mapping;
+mod mend;
+mod patches;
+mod rebuild;
 mod refcounts;
+mod repair;
 mod tally;
 mod window;
+
+pub use mend::resize_mended;
 
 use crate::open::{Opened, open};
 use crate::*;
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Header, header, refcount};
+use longer::Longer;
 use mapping::L1;
 use refcounts::Claims;
-use tally::{Place, Tally};
+use tally::{Place, Stage, Tally};
 use window::Window;
 
 /// Most passes over the metadata. With 64 KiB clusters each covers at least 96 GiB in use.
@@ -34,6 +43,10 @@ const LIST: usize = 64 << 10;
 const TABLE: usize = 512 << 10;
 /// Bytes of an L2 table read at a time.
 const L2: usize = 1 << 20;
+/// Bytes of a refcount block changed at a time.
+const EDIT: usize = 64 << 10;
+/// Clusters that a repair may add to a small image without taking another pass over it.
+const ADDED: u64 = 1024;
 
 /// What is at hand of the image, one piece per kind of table.
 pub(crate) struct Buffers<'b> {
@@ -41,16 +54,20 @@ pub(crate) struct Buffers<'b> {
     l2: Buffered<'b>,
     claims: Claims<'b>,
     list: Buffered<'b>,
+    edit: &'b mut [u8],
 }
 
-/// Checks the metadata of the image on `disk`. Findings go to `findings` as they come, up to 100,000.
+/// Checks the metadata of the image on `disk`, and repairs what the request says. Findings go to
+/// `findings` as they come, up to 100,000.
 ///
 /// As with `qemu-img check`, dirty and corrupt bits keep nothing from being checked, and references
-/// to an external data file are not counted.
+/// to an external data file are not counted. After a repair the counts are those of a second check. The
+/// file may have become longer, by new refcount structures, and never shorter.
 ///
 /// # Errors
-/// [`OpError`]: the image is not what it should be, or the device failed.
-pub fn check<D: ReadAt>(
+/// [`OpError`]: the image is not what it should be, or the device failed. [`Refusal::CheckFailed`]: new
+/// refcount structures are needed, and not asked for or not possible.
+pub fn check<D: Disk>(
     disk: &mut D,
     request: &CheckRequest,
     scratch: &mut [u8],
@@ -60,17 +77,63 @@ pub fn check<D: ReadAt>(
         Opened::Raw => return Err(Refusal::NoChecks.into()),
         Opened::Qcow2(header) => header,
     };
-    let (mut buffers, rest) = Buffers::carve(scratch);
-    let counted = header.geometry.clusters(disk.len()).saturating_add(1);
-    let window = Window::new(rest, counted, refcount::max(header.geometry.refcount_order()));
-    let mut tally = Tally::new(header, disk.len(), window, findings);
-    run(disk, &mut buffers, &mut tally)?;
+    let mut disk = Longer::new(disk);
+    let (mut buffers, mut tally) = prepare(header, disk.len(), scratch, findings);
+    match request.repair {
+        Repair::Nothing => walk(&mut disk, &mut buffers, &mut tally, Stage::CHECK)?,
+        what => repair::run(&mut disk, &mut buffers, &mut tally, what)?,
+    }
     Ok(tally.report)
 }
 
-fn run<D: ReadAt>(disk: &mut D, buffers: &mut Buffers<'_>, tally: &mut Tally<'_>) -> Result<(), OpError> {
+fn prepare<'s>(
+    header: Header,
+    file_len: u64,
+    scratch: &'s mut [u8],
+    findings: &'s mut dyn FnMut(CheckFinding),
+) -> (Buffers<'s>, Tally<'s>) {
+    let (buffers, rest) = Buffers::carve(scratch);
+    let counted = header.geometry.clusters(file_len).saturating_add(ADDED);
+    let window = Window::new(rest, counted, refcount::max(header.geometry.refcount_order()));
+    (buffers, Tally::new(header, file_len, window, findings))
+}
+
+/// Walks the metadata once for each window of clusters, and does what `stage` says.
+fn walk<D: Disk>(
+    disk: &mut Longer<'_, D>,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+    stage: Stage,
+) -> Result<(), OpError> {
+    if stage.counts {
+        tally.shown = tally::Shown::default();
+    }
+    (tally.stage, tally.first_pass) = (stage, true);
+    each_window(disk, buffers, tally, |disk, buffers, tally| {
+        refcounts::load(disk, buffers, tally)?;
+        if !stage.counts {
+            mapping::count(disk, buffers, tally, active_l1(&tally.header))?;
+            return Ok(tally.patches.write(disk)?);
+        }
+        references(disk, buffers, tally)?;
+        if stage.compares {
+            compare::compare(tally);
+            compare::write(disk, buffers, tally)?;
+        }
+        Ok(())
+    })
+}
+
+/// Runs `pass` for each window of clusters that something mentions.
+fn each_window<D: Disk>(
+    disk: &mut Longer<'_, D>,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+    mut pass: impl FnMut(&mut Longer<'_, D>, &mut Buffers<'_>, &mut Tally<'_>) -> Result<(), OpError>,
+) -> Result<(), OpError> {
     let mut first = 0;
     for _ in 0..MAX_PASSES {
+        buffers.forget();
         tally.window.reset(first);
         pass(disk, buffers, tally)?;
         match tally.window.next() {
@@ -79,12 +142,16 @@ fn run<D: ReadAt>(disk: &mut D, buffers: &mut Buffers<'_>, tally: &mut Tally<'_>
         }
         tally.first_pass = false;
     }
-    tally.incomplete(1);
+    tally.unwalked();
     Ok(())
 }
 
-fn pass<D: ReadAt>(disk: &mut D, buffers: &mut Buffers<'_>, tally: &mut Tally<'_>) -> Result<(), OpError> {
-    refcounts::load(disk, buffers, tally)?;
+/// Counts every reference to the clusters of the window.
+fn references<D: Disk>(
+    disk: &mut Longer<'_, D>,
+    buffers: &mut Buffers<'_>,
+    tally: &mut Tally<'_>,
+) -> Result<(), OpError> {
     let size = tally.geometry().cluster_size();
     tally.refer(0, size, Place { table: Table::L1, offset: 0, value: 0 });
     mapping::count(disk, buffers, tally, active_l1(&tally.header))?;
@@ -92,7 +159,6 @@ fn pass<D: ReadAt>(disk: &mut D, buffers: &mut Buffers<'_>, tally: &mut Tally<'_
     extras::crypto(disk, tally)?;
     extras::bitmaps(disk, buffers, tally)?;
     refcounts::count(disk, buffers, tally)?;
-    refcounts::compare(tally);
     Ok(())
 }
 
@@ -112,7 +178,17 @@ impl<'b> Buffers<'b> {
             Buffered::new(piece)
         };
         let (l1, l2, table, block, list) = (take(TABLE), take(L2), take(LIST), take(TABLE), take(LIST));
-        (Self { l1, l2, claims: Claims { table, block }, list }, rest)
+        let (edit, rest) = rest.split_at_mut_checked(EDIT).unwrap_or_default();
+        (Self { l1, l2, claims: Claims { table, block }, list, edit }, rest)
+    }
+
+    /// Forgets what is at hand: the image may have changed.
+    const fn forget(&mut self) {
+        self.l1.forget();
+        self.l2.forget();
+        self.claims.table.forget();
+        self.claims.block.forget();
+        self.list.forget();
     }
 }
 

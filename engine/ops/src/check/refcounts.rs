@@ -1,10 +1,10 @@
-//! Reading the image's refcounts, and comparing them with what was counted.
+//! Reading the image's refcounts, and counting the structures that hold them.
 
 use super::Buffers;
-use super::tally::{Place, Tally};
+use super::tally::{Flags, Place, Tally};
 use super::window::UNREADABLE;
 use crate::disk::IoError;
-use crate::{CheckFinding, ReadAt, Table};
+use crate::{Fault, ReadAt, Table};
 use instar_formats::qcow2::entry::{OFFSET_MASK, REFCOUNT_TABLE_RESERVED};
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{header, refcount};
@@ -107,29 +107,38 @@ pub(super) fn count<R: ReadAt>(
     for index in 0..tally.header.refcount_table_entries() {
         let place = entry(disk, &mut buffers.claims, tally, index)?;
         if place.value != 0 {
-            count_block(tally, place);
+            count_block(tally, place, index);
         }
     }
     Ok(())
 }
 
-fn count_block(tally: &mut Tally<'_>, place: Place) {
+fn count_block(tally: &mut Tally<'_>, place: Place, index: u64) {
     let geometry = tally.geometry();
     let end = geometry.align_up(tally.file_len);
-    if place.value & REFCOUNT_TABLE_RESERVED != 0
-        || geometry.in_cluster(place.value) != 0
-        || place.value >= end
-    {
-        return tally.invalid(place);
+    if place.value & REFCOUNT_TABLE_RESERVED != 0 {
+        tally.shown.unusable = true;
+        return tally.invalid(place, Fault::Reserved, [index, 0]);
+    }
+    if geometry.in_cluster(place.value) != 0 {
+        tally.shown.unusable = true;
+        return tally.invalid(place, Fault::Unaligned, [index, 0]);
+    }
+    if place.value >= end {
+        tally.shown.block_past_end = true;
+        return tally.invalid(place, Fault::BlockPastEnd, [index, 0]);
     }
     tally.refer(place.value, geometry.cluster_size(), place);
-    let shared = tally.window.get(geometry.cluster(place.value)).is_some_and(|s| s.references != 1);
-    if shared {
-        tally.find(CheckFinding::Entry { table: place.table, offset: place.offset, value: place.value });
+    let slot = tally.window.get(geometry.cluster(place.value));
+    if let Some(slot) = slot.filter(|s| tally.stage.counts && s.references != 1) {
+        tally.shown.unusable = true;
+        if tally.stage.judges {
+            tally.find(place.finding(Fault::BlockShared, [index, u64::from(slot.references)]));
+        }
     }
 }
 
-fn entry<R: ReadAt>(
+pub(super) fn entry<R: ReadAt>(
     disk: &mut R,
     claims: &mut Claims<'_>,
     tally: &Tally<'_>,
@@ -151,7 +160,8 @@ pub(super) fn copied_past_end<R: ReadAt>(
     tally: &mut Tally<'_>,
     place: Place,
 ) -> Result<(), IoError> {
-    if !tally.first_pass || tally.tells_no_more() {
+    let repairs = tally.stage.flags == Flags::Repaired;
+    if !tally.first_pass || (tally.tells_no_more() && !repairs) {
         return Ok(());
     }
     let cluster = tally.geometry().cluster(place.value & OFFSET_MASK);
@@ -182,33 +192,4 @@ fn claimed<R: ReadAt>(
     let ahead = geometry.cluster_size().saturating_sub(start).min(FEW);
     let piece = claims.block.piece(disk, block.saturating_add(start), ahead)?;
     Ok(Some(refcount::get(piece, order, index.saturating_sub((start << 3) >> order))))
-}
-
-/// Compares the refcounts of the window's clusters with the references.
-pub(super) fn compare(tally: &mut Tally<'_>) {
-    let window = tally.window.range();
-    let file_clusters = tally.file_clusters();
-    for cluster in window.start..window.end.min(file_clusters.saturating_add(1)) {
-        let Some(slot) = tally.window.get(cluster) else {
-            break;
-        };
-        // A table that ends in the cluster after the last one of the file puts it into the image.
-        if cluster >= file_clusters && slot.references == 0 {
-            continue;
-        }
-        if slot.refcount == UNREADABLE {
-            tally.incomplete(1);
-            continue;
-        }
-        if slot.refcount == 0 && slot.references == 0 {
-            continue;
-        }
-        tally.report.image_end_offset = tally.geometry().offset(cluster.saturating_add(1));
-        let (refcount, references) = (u64::from(slot.refcount), u64::from(slot.references));
-        match refcount.cmp(&references) {
-            core::cmp::Ordering::Equal => {}
-            core::cmp::Ordering::Greater => tally.find(CheckFinding::Leak { cluster, refcount, references }),
-            core::cmp::Ordering::Less => tally.find(CheckFinding::Refcount { cluster, refcount, references }),
-        }
-    }
 }

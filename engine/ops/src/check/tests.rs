@@ -57,20 +57,25 @@ fn each_fault_is_found_by_name() {
     let (report, findings) = run(&mut disk, SCRATCH_LEN);
     let copied = |cluster: usize, value: u64, refcount| CheckFinding::Copied {
         table: Table::L2,
+        index: 0,
         value: value | (cluster * CLUSTER) as u64,
         refcount,
+        fixed: false,
     };
     let expected = [
         copied(5, COPIED, 3),
         copied(6, COPIED, 0),
         copied(7, 0, 1),
         CheckFinding::Entry {
+            fault: Fault::Reserved,
             table: Table::L2,
             offset: 4 * CLUSTER as u64 + 24,
             value: COPIED | (8 * CLUSTER) as u64 | 2,
+            about: [0; 2],
+            fixed: false,
         },
-        CheckFinding::Leak { cluster: 5, refcount: 3, references: 1 },
-        CheckFinding::Refcount { cluster: 6, refcount: 0, references: 1 },
+        CheckFinding::Leak { cluster: 5, refcount: 3, references: 1, fixed: false },
+        CheckFinding::Refcount { cluster: 6, refcount: 0, references: 1, fixed: false },
     ];
     assert_eq!(findings, expected);
     let report = report.unwrap();
@@ -80,7 +85,7 @@ fn each_fault_is_found_by_name() {
 /// Several passes must say what one says. The least scratch leaves room for two clusters a pass.
 #[test]
 fn many_passes_find_what_one_finds() {
-    let least = 2 * TABLE + L2 + 2 * LIST + 16;
+    let least = 2 * TABLE + L2 + 2 * LIST + EDIT + 16;
     let mut faulty = populated();
     faulty.put16(REFBLOCK + 2 * 5, 3);
     faulty.put16(REFBLOCK + 2 * 6, 0);

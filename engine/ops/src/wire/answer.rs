@@ -103,6 +103,8 @@ pub fn check_to_wire(result: &Result<CheckReport, OpError>) -> CheckResultMessag
             allocated_clusters: report.allocated_clusters,
             fragmented_clusters: report.fragmented_clusters,
             compressed_clusters: report.compressed_clusters,
+            corruptions_fixed: report.corruptions_fixed,
+            leaks_fixed: report.leaks_fixed,
         },
     }
 }
@@ -123,6 +125,8 @@ pub fn check_from_wire(message: &CheckResultMessage) -> Option<Result<CheckRepor
         allocated_clusters: message.allocated_clusters,
         fragmented_clusters: message.fragmented_clusters,
         compressed_clusters: message.compressed_clusters,
+        corruptions_fixed: message.corruptions_fixed,
+        leaks_fixed: message.leaks_fixed,
     }))
 }
 

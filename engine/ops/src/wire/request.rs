@@ -2,11 +2,11 @@
 
 use crate::{
     Attached, CheckRequest, CreateRequest, Format, InfoRequest, LayerShape, MAX_LAYERS, Preallocation,
-    Qcow2Options, ResizeRequest, SizeRequest,
+    Qcow2Options, Repair, ResizeRequest, SizeRequest,
 };
 use instar_abi::config::{
     CheckConfig, CreateConfig, Header, InfoConfig, ResizeConfig, create_flags, format, layer, preallocation,
-    resize_flags, size_kind,
+    repair, resize_flags, size_kind,
 };
 use zerocopy::little_endian::{U32, U64};
 
@@ -55,6 +55,23 @@ const fn preallocation_from_config(number: u32) -> Option<Preallocation> {
         preallocation::METADATA => Some(Preallocation::Metadata),
         preallocation::FALLOC => Some(Preallocation::Falloc),
         preallocation::FULL => Some(Preallocation::Full),
+        _ => None,
+    }
+}
+
+const fn repair_to_config(value: Repair) -> u32 {
+    match value {
+        Repair::Nothing => repair::NOTHING,
+        Repair::Leaks => repair::LEAKS,
+        Repair::All => repair::ALL,
+    }
+}
+
+const fn repair_from_config(number: u32) -> Option<Repair> {
+    match number {
+        repair::NOTHING => Some(Repair::Nothing),
+        repair::LEAKS => Some(Repair::Leaks),
+        repair::ALL => Some(Repair::All),
         _ => None,
     }
 }
@@ -176,14 +193,15 @@ impl CheckRequest {
         CheckConfig {
             header: Header::of::<CheckConfig>(),
             format: named_to_config(self.format),
-            reserved: U32::ZERO,
+            repair: U32::new(repair_to_config(self.repair)),
         }
     }
 
     /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
     #[must_use]
     pub fn from_config(config: &CheckConfig) -> Option<Self> {
-        Some(Self { format: named_from_config(config.format)? })
+        let repair = repair_from_config(config.repair.get())?;
+        Some(Self { format: named_from_config(config.format)?, repair })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, CreateRequest, Format, ImageInfo, InfoItem,
-    InfoRequest, LayerShape, MAX_LAYERS, Name, OpError, Preallocation, Qcow2Info, Qcow2Options, ResizeAction,
-    ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table,
+    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, CreateRequest, Fault, Format, ImageInfo,
+    InfoItem, InfoRequest, LayerShape, MAX_LAYERS, Name, OpError, Preallocation, Qcow2Info, Qcow2Options,
+    Repair, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
@@ -72,7 +72,7 @@ fn resize_requests_that_mean_nothing() {
 #[test]
 fn info_check_and_create_requests() {
     for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
-        let (info, check) = (InfoRequest { format }, CheckRequest { format });
+        let (info, check) = (InfoRequest { format }, CheckRequest { format, repair: Repair::All });
         assert_eq!(InfoRequest::from_config(&info.to_config()), Some(info));
         assert_eq!(CheckRequest::from_config(&check.to_config()), Some(check));
     }
@@ -177,6 +177,8 @@ fn check_results() {
         allocated_clusters: 6,
         fragmented_clusters: 7,
         compressed_clusters: 8,
+        corruptions_fixed: 9,
+        leaks_fixed: 10,
     };
     for result in [Ok(report), Err(OpError::Resize(crate::ResizeError::NewSizeNotPositive))] {
         assert_eq!(check_from_wire(&check_to_wire(&result)), Some(result));
@@ -234,10 +236,21 @@ fn info_items() {
 #[test]
 fn findings() {
     let [cluster, refcount, references, offset, value] = [1, 2, 3, 4, 5];
-    let mut all = vec_of_tables(|table| CheckFinding::Entry { table, offset, value });
-    all.extend(vec_of_tables(|table| CheckFinding::Copied { table, value, refcount }));
-    all.push(CheckFinding::Leak { cluster, refcount, references }).unwrap();
-    all.push(CheckFinding::Refcount { cluster, refcount, references }).unwrap();
+    let mut all = vec_of_tables(|table| CheckFinding::Entry {
+        fault: Fault::PastEnd,
+        table,
+        offset,
+        value,
+        about: [7, 8],
+        fixed: true,
+    });
+    all.extend(vec_of_tables(|table| CheckFinding::Copied { table, index: 6, value, refcount, fixed: true }));
+    all.push(CheckFinding::Leak { cluster, refcount, references, fixed: true }).unwrap();
+    all.push(CheckFinding::NeedsRebuild).unwrap();
+    all.push(CheckFinding::Rebuilding).unwrap();
+    all.push(CheckFinding::Unclean).unwrap();
+    all.push(CheckFinding::Unreadable { cluster }).unwrap();
+    all.push(CheckFinding::Refcount { cluster, refcount, references, fixed: false }).unwrap();
     for finding in all {
         assert_eq!(finding_from_wire(&finding_to_wire(finding)), Some(finding));
     }
@@ -249,7 +262,7 @@ fn findings() {
 }
 
 /// One finding for each table.
-fn vec_of_tables(make: impl Fn(Table) -> CheckFinding) -> heapless::Vec<CheckFinding, 8> {
+fn vec_of_tables(make: impl Fn(Table) -> CheckFinding) -> heapless::Vec<CheckFinding, 16> {
     [Table::L1, Table::L2, Table::RefcountTable].into_iter().map(make).collect()
 }
 

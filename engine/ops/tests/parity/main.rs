@@ -4,6 +4,7 @@
 mod faults;
 mod grow;
 mod recipe;
+mod repair;
 mod subject;
 
 use faults::Fault;
@@ -27,6 +28,10 @@ fn main() {
             let name = format!("{}::{}", image.name, fault.name);
             trials.push(trial(absent, format!("info::{name}"), move || info(&image, Some(&fault))));
             trials.push(trial(absent, format!("check::{name}"), move || check(&image, Some(&fault))));
+            for what in repair::KINDS {
+                let name = format!("repair::{}::{name}", what.word);
+                trials.push(trial(absent, name, move || repair::repair(&image, &fault, what)));
+            }
         }
     }
     for growth in grow::growths() {

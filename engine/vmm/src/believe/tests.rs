@@ -166,18 +166,19 @@ fn a_new_image_is_what_was_asked_for() {
 fn failures_of_the_device_are_not_hidden() {
     let failed = Seen { failure: Some(failure()), ..Seen::default() };
     for answer in [Ok(()), Err(OpError::Refused(Refusal::NoChecks))] {
-        assert!(matches!(result(answer, &failed), Err(VmmError::Io(e)) if e == failure()));
+        assert!(matches!(result(answer, &failed, false), Err(VmmError::Io(e)) if e == failure()));
     }
     let reported = IoError { errno: 0, offset: 5, ..failure() };
-    let named = result::<()>(Err(OpError::Io(reported)), &failed);
+    let named = result::<()>(Err(OpError::Io(reported)), &failed, false);
     assert!(matches!(named, Ok(Err(OpError::Io(e))) if e == IoError { offset: 5, ..failure() }));
 }
 
 #[test]
 fn failures_and_refusals_that_cannot_be() {
-    let invented = result::<()>(Err(OpError::Io(failure())), &Seen::default());
+    let invented = result::<()>(Err(OpError::Io(failure())), &Seen::default(), false);
     assert!(matches!(invented, Err(VmmError::Unbelievable(_))));
     let refused = || Err::<(), _>(OpError::Refused(Refusal::NoChecks));
-    assert!(matches!(result(refused(), &wrote_to(1)), Err(VmmError::Unbelievable(_))));
-    assert!(matches!(result(refused(), &Seen::default()), Ok(Err(_))));
+    assert!(matches!(result(refused(), &wrote_to(1), false), Err(VmmError::Unbelievable(_))));
+    assert!(matches!(result(refused(), &wrote_to(1), true), Ok(Err(_))), "after a repair");
+    assert!(matches!(result(refused(), &Seen::default(), false), Ok(Err(_))));
 }

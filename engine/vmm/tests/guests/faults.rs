@@ -86,6 +86,6 @@ fn each_call_fails(kvm: &Kvm, start: &File, old: u64, new: u64) -> usize {
 fn is_good(kvm: &Kvm, file: &File, sizes: &[u64]) {
     let info = kvm.info(file, &InfoRequest { format: None }).unwrap().result.unwrap();
     assert!(sizes.contains(&info.0.virtual_size), "{} bytes", info.0.virtual_size);
-    let report = kvm.check(file, &CheckRequest { format: None }, &mut |_| ()).unwrap().result.unwrap();
+    let report = kvm.check(file, &CheckRequest::default(), &mut |_| ()).unwrap().result.unwrap();
     assert_eq!((report.corruptions, report.check_errors), (0, 0));
 }

@@ -66,7 +66,7 @@ fn commit_with(
         shrink: true,
         preallocation: Preallocation::Off,
     };
-    kvm.with_operation(MISBEHAVE).resize_with(image, others, &request)
+    kvm.with_operation(MISBEHAVE).resize_with(image, others, &request, &mut |_| {})
 }
 
 fn commit(kvm: Kvm, misdeed: Misdeed) -> VmmError {

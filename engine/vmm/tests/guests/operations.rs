@@ -189,7 +189,7 @@ fn spoil(twins: &mut Twins) {
 fn check(kvm: Kvm) {
     let mut twins = Twins::create(kvm, &qcow2(1 << 30));
     for spoilt in [false, true] {
-        let request = CheckRequest { format: None };
+        let request = CheckRequest::default();
         let (mut there, mut here) = (Vec::new(), Vec::new());
         let finished =
             twins.kvm.check(twins.path.as_file(), &request, &mut |finding| there.push(finding)).unwrap();
