@@ -44,6 +44,7 @@ pub fn run<I: IntoIterator<Item = OsString>>(args: I) -> ExitCode {
     let program = Program::new(args.peek());
     let result = match usage::understand(args) {
         Request::Run(command, decrement) => dispatch(&program, *command, decrement),
+        Request::Version => to_stdout(&version::line(program.name())).map(|()| ExitCode::SUCCESS),
         Request::Text(text) => to_stdout(&text).map(|()| ExitCode::SUCCESS),
         Request::Error { command, text } => {
             program.usage_error(command.as_deref(), &text);

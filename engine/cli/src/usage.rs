@@ -17,8 +17,10 @@ const FOREIGN_COMMANDS: [&str; 11] = [
 pub enum Request {
     /// A command, with the decrement of `resize` that clap does not see.
     Run(Box<Command>, Option<OsString>),
-    /// Help or version, for standard output.
+    /// Help, for standard output.
     Text(String),
+    /// The version, for standard output.
+    Version,
     /// An error of usage, with the command whose help would tell.
     Error {
         /// The command, if one was recognised.
@@ -56,7 +58,10 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Request {
 }
 
 fn from_clap(error: &clap::Error, command: Option<String>) -> Request {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if error.kind() == ErrorKind::DisplayVersion {
+        return Request::Version;
+    }
+    if error.kind() == ErrorKind::DisplayHelp {
         return Request::Text(error.render().to_string());
     }
     let text = match error.kind() {

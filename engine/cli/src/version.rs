@@ -1,5 +1,17 @@
 //! Which version of `qemu-img` to answer like, where its answers changed.
 
+/// The name of the program whose place this one can take, and the release whose command line it has.
+const MODEL: (&str, &str) = ("qemu-img", "10.1.0");
+
+/// What the program called `name` says of its version. In the place of `qemu-img` it begins as that
+/// does, since scripts look for the number.
+#[must_use]
+pub fn line(name: &str) -> String {
+    let own = concat!("instar ", env!("CARGO_PKG_VERSION"));
+    let (model, version) = MODEL;
+    if name == model { format!("{model} version {version} ({own})\n") } else { format!("{own}\n") }
+}
+
 /// A release of QEMU, as far as output depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QemuVersion {
@@ -55,6 +67,12 @@ fn number(digits: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_where_scripts_look_for_it() {
+        assert!(line("instar").starts_with("instar 0."));
+        assert!(line("qemu-img").starts_with("qemu-img version 10.1.0 (instar 0."));
+    }
 
     #[test]
     fn versions_are_ordered() {

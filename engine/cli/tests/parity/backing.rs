@@ -36,6 +36,54 @@ const REFUSED: &[&str] = &[
     "info --backing-chain lost.qcow2",
 ];
 
+/// What is behind an overlay of 1,000 KiB whose first new cluster is copied up from there: commands that
+/// make `back.img` and what it needs, and its format.
+const BEHIND: &[(&str, &[&str], &str)] = &[
+    ("a raw disk", &["qemu-img create -q -f raw back.img 3M", FILL_RAW], "raw"),
+    ("a raw disk that ends before", &["qemu-img create -q -f raw back.img 900000", "true"], "raw"),
+    ("qcow2", &["qemu-img create -q -f qcow2 back.img 3M", FILL], "qcow2"),
+    (
+        "extended L2 entries",
+        &[
+            "qemu-img create -q -f qcow2 -o extended_l2=on back.img 3M",
+            "qemu-io -f qcow2 -c write\u{a0}-P\u{a0}7\u{a0}995k\u{a0}9k back.img",
+        ],
+        "qcow2",
+    ),
+    ("zlib clusters", &["true", "qemu-img convert -c -O qcow2 text.raw back.img"], "qcow2"),
+    (
+        "zstd clusters",
+        &["true", "qemu-img convert -c -O qcow2 -o compression_type=zstd,cluster_size=2M text.raw back.img"],
+        "qcow2",
+    ),
+    (
+        "a chain of three",
+        &[
+            "qemu-img create -q -f qcow2 -b text.raw -F raw lower.img 3M",
+            "qemu-img create -q -f qcow2 -b lower.img -F qcow2 back.img 3M",
+        ],
+        "qcow2",
+    ),
+    (
+        "an external data file",
+        &["qemu-img create -q -f qcow2 -o data_file=back.data,data_file_raw=on back.img 3M", FILL],
+        "qcow2",
+    ),
+];
+
+/// Writes to all of `back.img`.
+const FILL: &str = "qemu-io -f qcow2 -c write\u{a0}-P\u{a0}7\u{a0}0\u{a0}3M back.img";
+const FILL_RAW: &str = "qemu-io -f raw -c write\u{a0}-P\u{a0}7\u{a0}0\u{a0}3M back.img";
+
+/// Options of the overlay, and how it is resized.
+const RESIZES: &[(&str, &str)] = &[
+    ("compat=1.1", "5M"),
+    ("compat=1.1", "--preallocation metadata 5M"),
+    ("compat=0.10", "--preallocation falloc 5M"),
+    ("compat=1.1,extended_l2=on", "5M"),
+    ("compat=1.1", "--shrink 500K"),
+];
+
 /// Images whose chains both describe.
 const CHAINS: &[&str] = &["top.qcow2", "middle.qcow2", "base.raw", "ov.img", "sub/ov.img"];
 
@@ -59,6 +107,12 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
     for &line in REFUSED {
         let name = format!("{} refuses alike: {line}", engine.name());
         trials.push(trial(name, move |f| refused_alike(f, engine, line)));
+    }
+    for &(what, recipes, format) in BEHIND {
+        for &(options, resize) in RESIZES {
+            let name = format!("{} over {what}: {options}, {resize}", engine.name());
+            trials.push(trial(name, move |f| resized_alike(f, engine, (recipes, format), (options, resize))));
+        }
     }
     for &image in CHAINS {
         let name = format!("{} info --backing-chain: {image}", engine.name());
@@ -85,6 +139,41 @@ fn make(fixtures: &Fixtures) -> Verdict {
         }
     }
     Ok(std::fs::remove_file(dir.join("gone.raw"))?)
+}
+
+/// Both resize the same overlay to the same content, and change nothing else.
+fn resized_alike(
+    fixtures: &Fixtures,
+    engine: Engine,
+    (recipes, format): (&[&str], &str),
+    (options, resize): (&str, &str),
+) -> Verdict {
+    let dir = fixtures.path();
+    let words = (0..400_000_u32).flat_map(|n| format!("{n} ").into_bytes());
+    std::fs::write(dir.join("text.raw"), words.take(3 << 20).collect::<Vec<_>>())?;
+    for recipe in recipes {
+        crate::fixture::run(dir, recipe)?;
+    }
+    let before = contents(dir)?;
+    for overlay in ["ours.img", "theirs.img"] {
+        let create =
+            format!("qemu-img create -q -f qcow2 -o {options} -b back.img -F {format} {overlay} 1000K");
+        crate::fixture::run(dir, &create)?;
+    }
+    let line = |file: &str| format!("resize -f qcow2 {file} {resize}");
+    let (ours, theirs) = (line("ours.img"), line("theirs.img"));
+    let ours: Vec<&str> = ours.split(' ').collect();
+    let answer = instar(dir, engine, &ours)?;
+    let theirs = qemu_img(dir, &theirs.split(' ').collect::<Vec<_>>())?;
+    same(&ours, &answer, &theirs)?;
+    for line in ["qemu-img compare ours.img theirs.img", "qemu-img check -q ours.img"] {
+        crate::fixture::run(dir, line)?;
+    }
+    let after = contents(dir)?.into_iter().filter(|(path, _)| before.iter().any(|(old, _)| old == path));
+    match answer.code == Some(0) && after.eq(before.iter().cloned()) {
+        true => Ok(()),
+        false => Err(format!("{answer:?}").into()),
+    }
 }
 
 /// All files, to see that nothing was changed.

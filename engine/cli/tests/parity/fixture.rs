@@ -123,7 +123,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), Failed> {
 }
 
 /// Runs a line of words; a no-break space is a space within a word.
-fn run(dir: &Path, line: &str) -> Result<(), Failed> {
+pub fn run(dir: &Path, line: &str) -> Result<(), Failed> {
     let mut words = line.split(' ').map(|w| w.replace('\u{a0}', " "));
     let program = words.next().unwrap_or_default();
     let status = Command::new(&program).args(words).current_dir(dir).stdout(Stdio::null()).status()?;
