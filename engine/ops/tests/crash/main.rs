@@ -11,6 +11,7 @@ mod bitmaps;
 mod disk;
 mod fill;
 mod image;
+mod repair;
 
 use std::cell::RefCell;
 
