@@ -57,16 +57,12 @@ impl Disk for FileDisk {
 }
 
 /// Resizes the image at `path` with the engine, and gives the file its length.
-pub fn engine_resize(path: &Path, size: u64) -> Result<(), Box<dyn Error>> {
+pub fn engine_resize(path: &Path, size: u64, preallocation: Preallocation) -> Result<(), Box<dyn Error>> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();
     let mut disk = FileDisk { file, len };
-    let request = ResizeRequest {
-        format: None,
-        size: SizeRequest::Absolute(size),
-        shrink: true,
-        preallocation: Preallocation::Off,
-    };
+    let request =
+        ResizeRequest { format: None, size: SizeRequest::Absolute(size), shrink: true, preallocation };
     let outcome = resize(&mut disk, &request, &mut vec![0x5a; SCRATCH_LEN])?;
     disk.file.set_len(outcome.file_size_after)?;
     Ok(())
