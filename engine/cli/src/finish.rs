@@ -3,9 +3,13 @@
 use crate::error::CliError;
 use crate::host;
 use crate::message::{Program, errno_text};
+use crate::progress::Progress;
 use instar_ops::{Format, Preallocation, ResizeAction, ResizeOutcome};
 use std::fs::File;
 use std::io;
+
+/// Bytes that are written between two signs of life.
+const PIECE: u64 = 64 << 20;
 
 /// What the host can do to an image file that no device of a guest can. Offsets and lengths in bytes; every error is the
 /// kernel's.
@@ -16,6 +20,8 @@ pub trait Tail {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Gives a range space.
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;
+    /// Gives a range space and lets it read as zeros, without writing; not every filesystem can.
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;
     /// Writes zeros to a range.
     fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()>;
     /// Makes all of it durable.
@@ -33,6 +39,10 @@ impl Tail for File {
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         host::allocate(self, offset, len)
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        host::reserve(self, offset, len)
     }
 
     fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -120,12 +130,29 @@ fn preallocate(file: &impl Tail, outcome: &ResizeOutcome, mode: Preallocation) -
     match mode {
         Preallocation::Off | Preallocation::Metadata => Ok(()),
         Preallocation::Falloc => file.allocate(offset, len).map_err(failed("Could not preallocate new data")),
-        // Written, not only allocated: that the first write to a block costs no more than any other
-        // is what sets this mode apart from falloc.
         Preallocation::Full => {
-            file.write_zeros(offset, len).map_err(failed("Could not write zeros for preallocation"))
+            fill(file, offset, len).map_err(failed("Could not write zeros for preallocation"))
         }
     }
+}
+
+/// Zeros that are written, not only allocated: that the first write to a block costs no more than any
+/// other is what sets `full` apart from `falloc`. The space is taken first, so that a disk too small for
+/// it says so before anything is written.
+fn fill(file: &impl Tail, offset: u64, len: u64) -> io::Result<()> {
+    match file.reserve(offset, len) {
+        Err(e) if host::is_unsupported(&e) => {}
+        reserved => reserved?,
+    }
+    let progress = Progress::of(len);
+    let mut done = 0;
+    while done < len {
+        let now = PIECE.min(len - done);
+        file.write_zeros(offset + done, now)?;
+        done += now;
+        progress.show(done);
+    }
+    Ok(())
 }
 
 fn failed(what: &'static str) -> impl Fn(io::Error) -> CliError {

@@ -54,6 +54,14 @@ pub fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
     }
 }
 
+/// Makes a byte range read as zeros with space for them, if the filesystem can do that without writing.
+///
+/// # Errors
+/// The kernel's error, [`is_unsupported`] among them.
+pub fn reserve(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    fallocate(file, Mode::Zero, offset, len)
+}
+
 /// Writes zeros to a byte range.
 ///
 /// # Errors
@@ -69,7 +77,9 @@ pub fn write_zeros(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn is_unsupported(error: &io::Error) -> bool {
+/// Whether the filesystem has no such call.
+#[must_use]
+pub fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS))
 }
 

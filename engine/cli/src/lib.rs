@@ -22,6 +22,7 @@ mod message;
 mod name;
 mod options;
 mod others;
+mod progress;
 mod resize;
 mod show;
 mod size;

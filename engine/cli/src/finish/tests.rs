@@ -92,6 +92,10 @@ impl Tail for Failing {
         self.call("allocate", self.len.get().max(offset + len), self.len.get().max(offset + len / 2))
     }
 
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.call("reserve", self.len.get().max(offset + len), self.len.get().max(offset + len / 2))
+    }
+
     fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
         self.call("write_zeros", self.len.get().max(offset + len), self.len.get().max(offset + len / 2))
     }
@@ -121,7 +125,7 @@ fn each_failure(
     mode: Preallocation,
     each: impl Fn(&Failing, &str, Result<(), CliError>),
 ) {
-    for (fails, (errno, short)) in (0..4)
+    for (fails, (errno, short)) in (0..5)
         .flat_map(|n| [(libc::EIO, false), (libc::ENOSPC, false), (libc::ENOSPC, true)].map(|how| (n, how)))
     {
         let len = Cell::new(outcome.file_size_before);
@@ -170,5 +174,43 @@ fn a_shrink_that_cannot_cut_the_file_is_an_error_only_without_metadata() {
             let last = if spared { "sync" } else { failed };
             assert_eq!(file.calls.borrow().last(), Some(&last), "{format:?}, {failed}");
         });
+    }
+}
+
+/// A filesystem that cannot reserve gets its zeros written all the same.
+#[test]
+fn zeros_are_written_where_nothing_can_be_reserved() {
+    let outcome = outcome(Format::Raw, 512, 4096);
+    for errno in [libc::EOPNOTSUPP, libc::ENOSYS, libc::ENOSPC] {
+        let file = Failing { len: Cell::new(512), calls: RefCell::default(), fails: 2, errno, short: false };
+        let answer = finish(&Program::new(None), &file, &outcome, Preallocation::Full);
+        let (calls, full) = (file.calls.borrow(), errno == libc::ENOSPC);
+        assert_eq!(calls.get(2), Some(&"reserve"));
+        assert_eq!((answer.is_err(), calls.contains(&"write_zeros")), (full, !full), "{calls:?}");
+        assert_eq!(file.len.get(), if full { 512 } else { 4096 });
+    }
+}
+
+/// The data file gets its length last, and loses nothing if that fails.
+#[test]
+fn a_data_file_gets_the_length_of_the_disk() {
+    for (before, after) in [(512, 4096), (4096, 512), (512, 512)] {
+        let outcome = ResizeOutcome {
+            data_file_size_after: Some(after),
+            preallocate: None,
+            ..outcome(Format::Qcow2, before, after)
+        };
+        let file = |fails| Failing {
+            len: Cell::new(before),
+            calls: RefCell::default(),
+            fails,
+            errno: libc::EIO,
+            short: false,
+        };
+        let (good, bad) = (file(usize::MAX - 1), file(1));
+        assert!(finish_data_file(&Program::new(None), &good, &outcome).is_ok());
+        assert_eq!((good.len.get(), good.calls.borrow().last()), (after, Some(&"sync")));
+        let answer = finish_data_file(&Program::new(None), &bad, &outcome);
+        assert_eq!((bad.len.get(), answer.is_err()), (before, after >= before), "{before} to {after}");
     }
 }
