@@ -93,7 +93,10 @@ pub fn finish_data_file(
     let Some(wanted) = outcome.data_file_size_after else {
         return Ok(());
     };
-    if file.len().map_err(failed("Failed to inquire current file length"))? != wanted {
+    let now = file.len().map_err(failed("Failed to inquire current file length"))?;
+    // One that is longer than a disk that keeps its size is left alone.
+    let kept = outcome.action == ResizeAction::NoOp && now > wanted;
+    if now != wanted && !kept {
         let shrinks = outcome.action == ResizeAction::Shrink;
         match file.set_len(wanted) {
             Err(e) if shrinks => {

@@ -12,7 +12,9 @@ use crate::name::ImageName;
 use crate::stored::Stored;
 use instar_ops::{Format, ImageInfo, InfoRequest, LayerError, MAX_LAYERS};
 use instar_vmm::{LayerFiles, Others};
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 /// What `qemu-img` says before whatever is wrong with a backing file, once for each step down.
@@ -44,7 +46,7 @@ impl OtherFiles {
         let mut all = Self::default();
         let refused = |reason| CliError::Open { name: image.name.given(), reason };
         let mut info = describe(engine, &image.file, image.format)?.map_err(refused)?;
-        all.data_file = data_file(&image.name, &info, gate, true).map_err(refused)?;
+        all.data_file = data_file(&info, gate, true).map_err(refused)?;
         let mut seen = vec![identity(&image.file).map_err(refused)?];
         let mut owner = image.name.clone();
         while !info.backing_file.is_empty() {
@@ -63,7 +65,7 @@ impl OtherFiles {
             claim(&layer.file, &layer.name, Claim::Read).map_err(refused)?;
             info = describe(engine, &layer.file, named)?.map_err(refused)?;
             layer.format = info.format;
-            layer.data_file = data_file(&layer.name, &info, gate, false).map_err(refused)?;
+            layer.data_file = data_file(&info, gate, false).map_err(refused)?;
             owner = layer.name.clone();
             all.layers.push(layer);
         }
@@ -115,15 +117,16 @@ fn claim(file: &File, name: &ImageName, claim: Claim) -> Result<(), String> {
     lock(file, claim).map_err(|why| format!("{why}\nIs another process using the image [{path}]?"))
 }
 
-/// Opens the external data file of the image called `owner`, if it has one.
-fn data_file(owner: &ImageName, info: &ImageInfo, gate: &Gate, write: bool) -> Result<Option<File>, String> {
+/// Opens the external data file of the image that is described, if it has one.
+fn data_file(info: &ImageInfo, gate: &Gate, write: bool) -> Result<Option<File>, String> {
     let Some(stored) = info.qcow2.as_ref().and_then(|qcow2| qcow2.data_file.as_ref()) else {
         return Ok(None);
     };
     if stored.is_empty() {
         return Err("'data-file' is required for this image".to_owned());
     }
-    let name = Stored::parse(owner, stored)?.name;
+    // Unlike that of a backing file, `qemu-img` takes this name as it stands.
+    let name = ImageName::new(OsStr::from_bytes(stored))?;
     let file = gate.open(name.path(), write)?;
     claim(&file, &name, if write { Claim::Exclusive } else { Claim::Read })?;
     Ok(Some(file))

@@ -22,6 +22,7 @@ const RECIPES: &[&str] = &[
     "create -q -f qcow2 -b fifo -F raw -u fifo.qcow2 2M",
     "create -q -f qcow2 -o data_file=beside.raw beside.qcow2 2M",
     "create -q -f qcow2 -o data_file=gone.raw gone.qcow2 2M",
+    "create -q -f qcow2 -o data_file=away.raw sub/away.qcow2 2M",
     "create -q -f qcow2 -F raw -u json.qcow2 -b json:{\"driver\":\"raw\",\"file.filename\":\"nosuch.img\"} 2M",
 ];
 
@@ -33,6 +34,7 @@ const REFUSED: &[&str] = &[
     "resize -f qcow2 wrong.qcow2 4M",
     "resize -f qcow2 gone.qcow2 4M",
     "resize -f qcow2 json.qcow2 4M",
+    "resize -f qcow2 sub/away.qcow2 4M",
     "info --backing-chain lost.qcow2",
 ];
 
@@ -84,6 +86,16 @@ const RESIZES: &[(&str, &str)] = &[
     ("compat=1.1", "--shrink 500K"),
 ];
 
+/// Ways to resize an image of 1,000 KiB that is full and has an external data file.
+const BESIDE: &[&str] = &[
+    "5M",
+    "+0",
+    "--shrink 700K",
+    "--preallocation metadata 5M",
+    "--preallocation falloc 5M",
+    "--preallocation full 5M",
+];
+
 /// Images whose chains both describe.
 const CHAINS: &[&str] = &["top.qcow2", "middle.qcow2", "base.raw", "ov.img", "sub/ov.img"];
 
@@ -114,6 +126,12 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
             trials.push(trial(name, move |f| resized_alike(f, engine, (recipes, format), (options, resize))));
         }
     }
+    for options in ["data_file=data", "data_file=data,data_file_raw=on"] {
+        for &resize in BESIDE {
+            let name = format!("{} beside: {options}, {resize}", engine.name());
+            trials.push(trial(name, move |f| beside_alike(f, engine, options, resize)));
+        }
+    }
     for &image in CHAINS {
         let name = format!("{} info --backing-chain: {image}", engine.name());
         trials.push(trial(name, move |f| chain_alike(f, engine, image)));
@@ -138,7 +156,10 @@ fn make(fixtures: &Fixtures) -> Verdict {
             return Err(format!("{recipe}: {made:?}").into());
         }
     }
-    Ok(std::fs::remove_file(dir.join("gone.raw"))?)
+    for gone in ["gone.raw", "away.raw"] {
+        std::fs::remove_file(dir.join(gone))?;
+    }
+    Ok(())
 }
 
 /// Both resize the same overlay to the same content, and change nothing else.
@@ -173,6 +194,36 @@ fn resized_alike(
     match answer.code == Some(0) && after.eq(before.iter().cloned()) {
         true => Ok(()),
         false => Err(format!("{answer:?}").into()),
+    }
+}
+
+/// Both resize an image with a data file to the same content in files of the same length.
+fn beside_alike(fixtures: &Fixtures, engine: Engine, options: &str, resize: &str) -> Verdict {
+    let dirs = [fixtures.path().join("ours"), fixtures.path().join("theirs")];
+    for dir in &dirs {
+        std::fs::create_dir(dir)?;
+        let options = options.replace("data_file=data", &format!("data_file={}/data", dir.display()));
+        crate::fixture::run(dir, &format!("qemu-img create -q -f qcow2 -o {options} img 1000K"))?;
+        crate::fixture::run(dir, "qemu-io -f qcow2 -c write\u{a0}-P\u{a0}7\u{a0}0\u{a0}1000K img")?;
+    }
+    let [here, there] = &dirs;
+    let line = format!("resize -f qcow2 img {resize}");
+    let args: Vec<&str> = line.split(' ').collect();
+    same(&args, &instar(here, engine, &args)?, &qemu_img(there, &args)?)?;
+    for line in ["qemu-img compare ours/img theirs/img", "qemu-img check -q ours/img"] {
+        crate::fixture::run(fixtures.path(), line)?;
+    }
+    // What a data file has behind a disk that keeps its size is nobody's concern.
+    let end = if resize == "+0" { 1000 << 10 } else { usize::MAX };
+    let data = |dir: &Path| {
+        std::fs::read(dir.join("data")).map(|mut bytes| {
+            bytes.truncate(end);
+            bytes
+        })
+    };
+    match data(here)? == data(there)? {
+        true => Ok(()),
+        false => Err("the data files differ".into()),
     }
 }
 
