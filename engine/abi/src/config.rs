@@ -196,8 +196,8 @@ config! {
         cluster_bits: U32,
         /// qcow2: width of a refcount in bits.
         refcount_bits: U32,
-        /// 0.
-        reserved: U32,
+        /// qcow2: one of [`preallocation`].
+        preallocation: U32,
     }
 }
 
@@ -260,13 +260,13 @@ mod tests {
             version: U32::new(3),
             cluster_bits: U32::new(16),
             refcount_bits: U32::new(64),
-            reserved: U32::ZERO,
+            preallocation: U32::new(preallocation::FULL),
         };
         golden(
             config,
             &[
                 0x41, 0x45, 0x52, 0x43, 1, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0, 0,
-                0, 16, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0,
+                0, 16, 0, 0, 0, 64, 0, 0, 0, 3, 0, 0, 0,
             ],
         );
     }

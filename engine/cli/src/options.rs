@@ -4,7 +4,7 @@
 
 use crate::message::printable;
 use crate::size;
-use instar_ops::{Format, Qcow2Options};
+use instar_ops::{Format, Preallocation, Qcow2Options};
 
 /// Options that `qemu-img` knows for qcow2 and `instar` does not support.
 const UNSUPPORTED: [&str; 6] =
@@ -116,13 +116,16 @@ impl Options {
             let value = printable(value);
             Err(format!("Parameter '{parameter}' does not accept value '{value}'"))
         };
-        match self.preallocation.as_deref() {
-            None | Some("off") => {}
-            Some("metadata" | "falloc" | "full") => {
-                return Err("Preallocation is not supported on creation".to_owned());
+        let preallocation = match self.preallocation.as_deref() {
+            None | Some("off") => Preallocation::Off,
+            Some("metadata" | "falloc" | "full") if self.format == Format::Raw => {
+                return Err("Preallocation is not supported on creation of raw images".to_owned());
             }
+            Some("metadata") => Preallocation::Metadata,
+            Some("falloc") => Preallocation::Falloc,
+            Some("full") => Preallocation::Full,
             Some(other) => return unknown("preallocation", other),
-        }
+        };
         let version = match self.compat.as_deref() {
             None | Some("1.1" | "v3") => 3,
             Some("0.10" | "v2") => 2,
@@ -140,6 +143,7 @@ impl Options {
             lazy_refcounts: self.lazy_refcounts,
             extended_l2: self.extended_l2,
             zstd,
+            preallocation,
         })
     }
 }
@@ -207,9 +211,10 @@ mod tests {
             lazy_refcounts: true,
             extended_l2: false,
             zstd: true,
+            preallocation: Preallocation::Metadata,
         };
         let list = "compat=0.10,cluster_size=4k,refcount_bits=8,lazy_refcounts,noextended_l2,\
-                    compression_type=zstd,preallocation=off";
+                    compression_type=zstd,preallocation=metadata";
         assert_eq!(qcow2(list), Ok(expected));
         assert_eq!(qcow2("compat=v3"), Ok(Qcow2Options::default()));
     }
@@ -228,7 +233,6 @@ mod tests {
             ("compat=9", "Parameter 'version' does not accept value '9'"),
             ("compression_type=lz", "Parameter 'compression-type' does not accept"),
             ("preallocation=lz", "Parameter 'preallocation' does not accept value"),
-            ("preallocation=full", "Preallocation is not supported"),
             ("backing_file=x", "Option 'backing_file' is not supported"),
             ("encrypt.format=luks", "Option 'encrypt.format' is not supported"),
         ];

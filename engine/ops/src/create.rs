@@ -72,6 +72,6 @@ fn check(options: &Qcow2Options) -> Result<qcow2::create::Options, Refusal> {
     let geometry = Geometry::new(options.cluster_bits, order, options.extended_l2)
         .map_err(|_| Refusal::CreateExtendedL2Clusters)?;
     let (version, lazy_refcounts, zstd) = (options.version, options.lazy_refcounts, options.zstd);
-    let preallocation = instar_planner::Preallocation::Off;
+    let preallocation = options.preallocation;
     Ok(qcow2::create::Options { version, geometry, lazy_refcounts, zstd, preallocation })
 }

@@ -100,6 +100,8 @@ pub struct Qcow2Options {
     pub extended_l2: bool,
     /// `compression_type=zstd` instead of zlib.
     pub zstd: bool,
+    /// What to allocate for the disk.
+    pub preallocation: Preallocation,
 }
 
 impl Default for Qcow2Options {
@@ -112,6 +114,7 @@ impl Default for Qcow2Options {
             lazy_refcounts: false,
             extended_l2: false,
             zstd: false,
+            preallocation: Preallocation::Off,
         }
     }
 }

@@ -224,7 +224,7 @@ impl CreateRequest {
             version: U32::new(options.version),
             cluster_bits: U32::new(options.cluster_bits),
             refcount_bits: U32::new(options.refcount_bits),
-            reserved: U32::ZERO,
+            preallocation: U32::new(preallocation_to_config(options.preallocation)),
         }
     }
 
@@ -239,6 +239,7 @@ impl CreateRequest {
             lazy_refcounts: flags & create_flags::LAZY_REFCOUNTS != 0,
             extended_l2: flags & create_flags::EXTENDED_L2 != 0,
             zstd: flags & create_flags::ZSTD != 0,
+            preallocation: preallocation_from_config(config.preallocation.get())?,
         };
         let format = Format::from_config(config.format.get())?;
         Some(Self { format, size: config.size.get(), qcow2 }).filter(|_| flags & !CREATE_FLAGS == 0)

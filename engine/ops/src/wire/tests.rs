@@ -84,6 +84,7 @@ fn info_check_and_create_requests() {
             lazy_refcounts: bits & 1 != 0,
             extended_l2: bits & 2 != 0,
             zstd: bits & 4 != 0,
+            preallocation: if bits == 0 { Preallocation::Off } else { Preallocation::Falloc },
         };
         for format in FORMATS {
             let request = CreateRequest { format, size: u64::MAX, qcow2 };
