@@ -80,6 +80,9 @@ fn l1_entry(tally: &mut Tally<'_>, place: Place, active: bool) -> Option<u64> {
     tally.refer(offset, tally.geometry().cluster_size(), place);
     if active {
         tally.copied(offset, place);
+        if offset.wrapping_sub(tally.header.l1_offset) < tally.header.l1_bytes() {
+            tally.shown.inside_l1 = Some(place.offset);
+        }
     }
     if tally.geometry().in_cluster(offset) != 0 {
         tally.invalid(place, Fault::Unaligned, [offset, 0]);

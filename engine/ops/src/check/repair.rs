@@ -14,7 +14,7 @@
 
 use super::tally::{Flags, Stage, Tally};
 use super::{Buffers, Longer, active_l1, each_window, mapping, rebuild, references, walk};
-use crate::{CheckFinding, CheckReport, Disk, OpError, ReadAt, Refusal, Repair};
+use crate::{CheckFinding, CheckReport, Disk, ImageError, OpError, ReadAt, Refusal, Repair};
 use instar_formats::bytes::{be64, put_be64};
 use instar_formats::io::IoError;
 use instar_formats::qcow2::Incompatible;
@@ -89,12 +89,19 @@ pub(super) fn once<D: Disk>(
 }
 
 /// Replaces entries that read as zeros and name what they cannot, in tables that nothing else refers to.
+///
+/// # Errors
+/// As [`run`]; [`ImageError::Overlap`]: the L1 table serves as an L2 table, too. Setting its flags right would change what the
+/// guest sees.
 fn clear_entries<D: Disk>(
     disk: &mut Longer<'_, D>,
     buffers: &mut Buffers<'_>,
     tally: &mut Tally<'_>,
 ) -> Result<(), OpError> {
     walk(disk, buffers, tally, Stage::COUNT)?;
+    if let Some(offset) = tally.shown.inside_l1 {
+        return Err(ImageError::Overlap { offset }.into());
+    }
     if tally.shown.clearable == 0 || tally.shown.unwalked {
         return Ok(());
     }

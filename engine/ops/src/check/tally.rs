@@ -74,6 +74,8 @@ pub(super) struct Shown {
     pub too_low: u64,
     /// Entries that could be replaced by ones that say the same to the guest.
     pub clearable: u64,
+    /// Where an entry of the L1 table stands that names a part of that table.
+    pub inside_l1: Option<u64>,
     /// Refcount blocks that the references need.
     pub blocks: u64,
     /// The index after that of the last cluster that is referred to.
