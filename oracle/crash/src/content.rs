@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use oracle_case::Content;
 
+use crate::format::{Place, SUBCLUSTERS};
 use crate::image::{Image, to_usize};
-use crate::walk::{Place, SUBCLUSTERS, Walk};
+use crate::walk::Walk;
 
 /// Bytes of an image that a resize has to preserve, by the cases' own model of what was written.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Preserved {
 
 /// What one guest cluster that is not all zeros holds.
 #[derive(Debug)]
-enum Bytes {
+pub enum Bytes {
     /// So many bytes of a value, then zeros.
     Fill(u64, u8),
     /// These, then zeros.
@@ -106,6 +107,25 @@ impl Preserved {
     }
 }
 
+/// What the cluster at `place` holds now, if that is not zeros.
+pub fn bytes_at(image: &Image, place: Place, cluster: u64) -> Option<Bytes> {
+    let plain = match place {
+        Place::Zeros => return None,
+        Place::Compressed(start, end) => return Some(Bytes::Compressed(read(image, start, end - start))),
+        Place::Host(at) => read(image, at, cluster),
+        Place::Subclusters(at, mask) => masked(image, at, mask, cluster),
+    };
+    plain.iter().any(|b| *b != 0).then_some(Bytes::Plain(plain))
+}
+
+/// The cluster at byte `at`, with zeros for all subclusters but those of `mask`.
+fn masked(image: &Image, at: u64, mask: u64, cluster: u64) -> Vec<u8> {
+    let mut bytes = read(image, at, cluster);
+    let parts = bytes.chunks_exact_mut(to_usize(cluster / SUBCLUSTERS)).enumerate();
+    parts.filter(|(i, _)| mask >> i & 1 == 0).for_each(|(_, part)| part.fill(0));
+    bytes
+}
+
 fn read(image: &Image, offset: u64, len: u64) -> Vec<u8> {
     let mut buf = vec![0; to_usize(len)];
     image.read(offset, &mut buf);
@@ -120,7 +140,7 @@ fn model(content: &Content, offset: u64, len: u64) -> Bytes {
 }
 
 /// Whether the `len` bytes at `place` are what they should be; no expectation means zeros.
-fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&Bytes>) -> bool {
+pub fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&Bytes>) -> bool {
     match (place, expected) {
         (Place::Zeros, expected) => expected.is_none(),
         (Place::Compressed(start, end), Some(Bytes::Compressed(bytes))) => {
@@ -133,9 +153,7 @@ fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&
         }
         (Place::Host(at), Some(Bytes::Plain(bytes))) => same(&read(image, at, len), Some(bytes)),
         (Place::Subclusters(at, mask), expected) => {
-            let mut bytes = read(image, at, cluster);
-            let parts = bytes.chunks_exact_mut(to_usize(cluster / SUBCLUSTERS)).enumerate();
-            parts.filter(|(i, _)| mask >> i & 1 == 0).for_each(|(_, part)| part.fill(0));
+            let mut bytes = masked(image, at, mask, cluster);
             bytes.truncate(to_usize(len));
             match expected {
                 Some(Bytes::Fill(n, byte)) => same(&bytes, Some(&vec![*byte; to_usize(*n)])),

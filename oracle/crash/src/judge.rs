@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use instar_ops::{
-    CheckFinding, CheckRequest, Format, Preallocation, ResizeRequest, SizeRequest, check, resize,
+    CheckFinding, CheckReport, CheckRequest, Format, OpError, Preallocation, Repair, ResizeError,
+    ResizeRequest, SizeRequest, check, resize,
 };
 use oracle_case::Content;
 
 use crate::content::Preserved;
 use crate::disk::{MemoryDisk, finish};
 use crate::image::Image;
+use crate::kept::Kept;
 use crate::scratch;
 use crate::walk::Walk;
 
@@ -28,6 +30,7 @@ pub struct Step {
     /// hold what an earlier shrink cut off there.
     pub zeros_beyond: bool,
     preserved: Preserved,
+    kept: Kept,
     incompatible: u64,
 }
 
@@ -57,6 +60,8 @@ pub struct Good {
     pub leaks: u64,
     /// Clusters past the end of the file that have a refcount: a resize that extends the file makes them leaks.
     pub leaks_past_end: u64,
+    /// Whether a bitmap is flagged as in use, so that nobody resizes the image before it is removed.
+    pub in_use: bool,
 }
 
 /// Judges images, one after the other, and keeps its buffers.
@@ -88,6 +93,7 @@ impl Judge {
             leaks: 0,
             zeros_beyond: !stale,
             preserved: Preserved::raw(content, image.len().min(new)),
+            kept: Kept::default(),
             incompatible: 0,
         };
         if format == Format::Qcow2 {
@@ -95,14 +101,15 @@ impl Judge {
             let header = self.walk.header;
             (step.old, step.leaks, step.incompatible) = (header.size, self.walk.leaks, header.incompatible);
             step.preserved = Preserved::qcow2(content, step.old.min(new), image, &self.walk);
+            step.kept = Kept::of(image, &self.walk);
         }
         self.good(image, &step)?;
         Ok(step)
     }
 
     /// Whether `image` is good: it opens at the old or the new size, holds all that is to be preserved, two readers of
-    /// its metadata find leaks at most, and resizing again brings it to the new size. The image is changed by that;
-    /// `meanwhile` is called before.
+    /// its metadata find leaks at most, a repair of the leaks leaves none, and resizing again brings it to the new size. The
+    /// image is changed by that; `meanwhile` is called before.
     ///
     /// # Errors
     /// What is wrong.
@@ -115,7 +122,12 @@ impl Judge {
         let good = self.good(image, step)?;
         self.engine_check(image, step, good.leaks)?;
         meanwhile(image, &good);
-        Self::again(image, step)?;
+        self.freed(image, step, &good)?;
+        if good.in_use {
+            Self::refused(image, step)?;
+            return Ok(good);
+        }
+        Self::again(image, step).map_err(|e| Bad::new("again", format!("resizing again: {e}")))?;
         let (hash, leaks) = (image.hash(), good.leaks + good.leaks_past_end);
         if self.ends.get(&hash).is_none_or(|known| *known > leaks) {
             let end = self.good(image, step)?;
@@ -135,16 +147,49 @@ impl Judge {
         Ok(end)
     }
 
+    /// That the leaks of a good state, and nothing else, are gone after `check -r leaks`. What has none, it leaves alone.
+    fn freed(&mut self, image: &Image, step: &Step, good: &Good) -> Result<(), Bad> {
+        if good.leaks == 0 {
+            return Ok(());
+        }
+        let bad = |what: String| Bad::new("repair", format!("instar check -r leaks: {what}"));
+        let mut copy = image.clone();
+        let request = CheckRequest { format: Some(step.format), repair: Repair::Leaks };
+        let repair =
+            |scratch: &mut [u8]| check(&mut MemoryDisk::new(&mut copy), &request, scratch, &mut |_| ());
+        let CheckReport { check_errors, corruptions, leaks, corruptions_fixed, leaks_fixed, .. } =
+            scratch::with(repair).map_err(|e| bad(e.to_string()))?;
+        let counts = [check_errors, corruptions, leaks, corruptions_fixed, leaks_fixed];
+        if counts != [0, 0, 0, 0, good.leaks] {
+            return Err(bad(format!("{counts:?} of {} leaks", good.leaks)));
+        }
+        let after = self.good(&copy, step).map_err(|e| bad(e.to_string()))?;
+        if (after.is_new, after.leaks) == (good.is_new, 0) {
+            return Ok(());
+        }
+        Err(bad(format!("leaves {after:?}")))
+    }
+
+    /// That an image with a bitmap in use is not resized, and not changed.
+    fn refused(image: &mut Image, step: &Step) -> Result<(), Bad> {
+        let before = image.hash();
+        match Self::again(image, step) {
+            Err(OpError::Resize(ResizeError::BitmapInUse { .. })) if image.hash() == before => Ok(()),
+            other => {
+                Err(Bad::new("again", format!("a bitmap is in use, and resizing again gives {other:?}")))
+            }
+        }
+    }
+
     /// Resizes `image` again as the resize of `step` did.
-    fn again(image: &mut Image, step: &Step) -> Result<(), Bad> {
+    fn again(image: &mut Image, step: &Step) -> Result<(), OpError> {
         let request = ResizeRequest {
             format: Some(step.format),
             size: SizeRequest::Absolute(step.new),
             shrink: true,
             preallocation: Preallocation::Off,
         };
-        let outcome = scratch::with(|scratch| resize(&mut MemoryDisk::new(image), &request, scratch))
-            .map_err(|e| Bad::new("again", format!("resizing again: {e}")))?;
+        let outcome = scratch::with(|scratch| resize(&mut MemoryDisk::new(image), &request, scratch))?;
         finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
         Ok(())
     }
@@ -174,7 +219,11 @@ impl Judge {
             Format::Qcow2 => step.preserved.check_qcow2(image, &self.walk, to),
         }
         .map_err(|what| Bad::new("content", what))?;
-        Ok(Good { is_new, leaks, leaks_past_end })
+        let in_use = step.format == Format::Qcow2 && self.walk.bitmaps.iter().any(|bitmap| bitmap.in_use);
+        if step.format == Format::Qcow2 {
+            step.kept.check(image, &self.walk, step.new).map_err(|what| Bad::new("kept", what))?;
+        }
+        Ok(Good { is_new, leaks, leaks_past_end, in_use })
     }
 
     /// instar's own check must come to the same.
@@ -206,6 +255,9 @@ impl Judge {
     fn ended(&self, image: &Image, step: &Step, end: &Good, leaks: u64) -> Result<(), Bad> {
         if !end.is_new {
             return Err(Bad::new("end", format!("ends at another size than {}", step.new)));
+        }
+        if end.in_use {
+            return Err(Bad::new("end", "ends with a bitmap in use"));
         }
         if end.leaks > leaks {
             return Err(Bad::new("end", format!("ends with {} leaks, not {leaks}", end.leaks)));

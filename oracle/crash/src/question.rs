@@ -24,6 +24,7 @@ pub struct Kind {
     is_new: bool,
     leaks: bool,
     leaks_past_end: bool,
+    in_use: bool,
 }
 
 /// What was done to the image.
@@ -58,6 +59,7 @@ impl Kind {
             is_new: good.is_new,
             leaks: good.leaks > 0,
             leaks_past_end: good.leaks_past_end > 0,
+            in_use: good.in_use,
         }
     }
 }

@@ -1,145 +1,14 @@
 //! A reader of qcow2 metadata in memory, written from QEMU's `docs/interop/qcow2.txt` and independent of the engine, fast
 //! enough to be asked about thousands of images a second. All integers of the format are big-endian.
 //!
-//! Internal snapshots, bitmaps, backing files and external data files are not read: no case has them.
+//! Snapshots and bitmaps are read by [`crate::parts`]; backing files and external data files are not.
 
+use crate::format::{COMPRESSED, COPIED, Entry, Header, OFFSET};
 use crate::image::Image;
+use crate::parts::{self, Bitmap, Snapshot};
 
-/// "QFI\xfb"
-const MAGIC: u64 = 0x5146_49fb;
-/// Bits 9 to 55 of a table entry: a host offset.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// Bit 63 of an entry: the refcount of what it names is exactly one.
-const COPIED: u64 = 1 << 63;
-/// Bit 62 of an L2 entry: a compressed cluster.
-const COMPRESSED: u64 = 1 << 62;
-/// Bit 0 of a standard L2 entry: the cluster reads as zeros.
-const ZERO: u64 = 1;
-/// Incompatible feature bit 4: L2 entries have subcluster bitmaps.
-const EXTENDED_L2: u64 = 1 << 4;
-/// Subclusters of a cluster with extended L2 entries.
-pub const SUBCLUSTERS: u64 = 32;
 /// Host clusters that an image in memory may reach to: a bound for what nonsense may cost.
 const MOST_CLUSTERS: u64 = 1 << 23;
-
-/// The fields of the header that matter here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Header {
-    /// log2 of the cluster size.
-    pub cluster_bits: u64,
-    /// Virtual size in bytes.
-    pub size: u64,
-    /// Incompatible features.
-    pub incompatible: u64,
-    l1_size: u64,
-    l1_offset: u64,
-    table_offset: u64,
-    table_clusters: u64,
-    refcount_order: u64,
-}
-
-impl Header {
-    /// Reads the header (qcow2.txt, "Header").
-    ///
-    /// # Errors
-    /// What makes it no header.
-    pub fn read(image: &Image) -> Result<Self, String> {
-        let mut bytes = [0; 104];
-        image.read(0, &mut bytes);
-        let be = |at: usize, len: usize| bytes[at..at + len].iter().fold(0, |n, b| n << 8 | u64::from(*b));
-        let version = be(4, 4);
-        let from_v3 = |at, len, v2| if version == 2 { v2 } else { be(at, len) };
-        let header = Self {
-            cluster_bits: be(20, 4),
-            size: be(24, 8),
-            l1_size: be(36, 4),
-            l1_offset: be(40, 8),
-            table_offset: be(48, 8),
-            table_clusters: be(56, 4),
-            incompatible: from_v3(72, 8, 0),
-            refcount_order: from_v3(96, 4, 4),
-        };
-        let sane = be(0, 4) == MAGIC
-            && matches!(version, 2 | 3)
-            && (9..=21).contains(&header.cluster_bits)
-            && header.refcount_order <= 6
-            && header.l1_size <= 4 << 20
-            && header.table_clusters <= 8 << 20 >> header.cluster_bits;
-        if sane { Ok(header) } else { Err("the header makes no sense".into()) }
-    }
-
-    /// Cluster size in bytes.
-    #[must_use]
-    pub const fn cluster(&self) -> u64 {
-        1 << self.cluster_bits
-    }
-
-    /// Whether L2 entries have subcluster bitmaps.
-    #[must_use]
-    pub const fn extended(&self) -> bool {
-        self.incompatible & EXTENDED_L2 != 0
-    }
-
-    /// L2 entries of a table.
-    const fn per_table(&self) -> u64 {
-        self.cluster() / if self.extended() { 16 } else { 8 }
-    }
-}
-
-/// Where a guest cluster's bytes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Nowhere: they are zeros.
-    Zeros,
-    /// At this host offset.
-    Host(u64),
-    /// At this host offset, but only the subclusters of this mask; the others are zeros.
-    Subclusters(u64, u64),
-    /// Compressed, in this range of whole sectors.
-    Compressed(u64, u64),
-}
-
-/// An L2 entry that is not all zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The guest cluster.
-    pub guest: u64,
-    value: u64,
-    bitmap: u64,
-}
-
-impl Entry {
-    /// Where the bytes are that it stands for (qcow2.txt, "L2 table entries").
-    #[must_use]
-    pub const fn place(&self, header: &Header) -> Place {
-        let host = self.value & OFFSET;
-        if self.value & COMPRESSED != 0 {
-            // Offset in the low x bits, additional sectors above them, x = 62 - (cluster_bits - 8).
-            let x = 62 - (header.cluster_bits - 8);
-            let start = self.value & ((1 << x) - 1);
-            let sectors = (self.value & !(COPIED | COMPRESSED)) >> x;
-            return Place::Compressed(start, (start & !511) + (sectors + 1) * 512);
-        }
-        match (host, header.extended()) {
-            (0, _) => Place::Zeros,
-            (_, true) => Place::Subclusters(host, self.bitmap & ((1 << SUBCLUSTERS) - 1)),
-            (_, false) if self.value & ZERO != 0 => Place::Zeros,
-            (_, false) => Place::Host(host),
-        }
-    }
-
-    /// Host clusters that it refers to, first and one past the last.
-    const fn refers(&self, header: &Header) -> (u64, u64) {
-        match self.place(header) {
-            Place::Compressed(start, end) => (start >> header.cluster_bits, end.div_ceil(header.cluster())),
-            _ if self.value & OFFSET == 0 => (0, 0),
-            _ => {
-                let cluster = (self.value & OFFSET) >> header.cluster_bits;
-                (cluster, cluster + 1)
-            }
-        }
-    }
-}
 
 /// Counters of host clusters that know which of them are not 0.
 #[derive(Debug, Default)]
@@ -178,6 +47,10 @@ pub struct Walk {
     pub header: Header,
     /// L2 entries that are not zero, in the order of their tables.
     pub entries: Vec<Entry>,
+    /// Internal snapshots, in the order of their table.
+    pub snapshots: Vec<Snapshot>,
+    /// Persistent bitmaps, in the order of their directory.
+    pub bitmaps: Vec<Bitmap>,
     /// Clusters of the file with a refcount that nothing accounts for.
     pub leaks: u64,
     /// The same past the end of the file: what has been counted before it was written. No check sees these, and they
@@ -197,6 +70,8 @@ impl Walk {
         (self.leaks, self.leaks_past_end, self.problem) = (0, 0, None);
         self.entries.clear();
         self.l1.clear();
+        self.snapshots.clear();
+        self.bitmaps.clear();
         self.references.clear();
         self.claims.clear();
         match Header::read(image) {
@@ -205,6 +80,8 @@ impl Walk {
         }
         self.references.add(0, 1);
         self.mapping(image);
+        self.snapshots = parts::snapshots(self, image);
+        self.bitmaps = parts::bitmaps(self, image);
         self.refcounts(image);
         self.audit(image);
     }
@@ -221,13 +98,15 @@ impl Walk {
             .or_else(|| table.map(|(i, _)| format!("L1 entry {i} is in use")))
     }
 
-    fn wrong(&mut self, what: impl FnOnce() -> String) {
+    /// Notes the first thing wrong.
+    pub fn wrong(&mut self, what: impl FnOnce() -> String) {
         if self.problem.is_none() {
             self.problem = Some(what());
         }
     }
 
-    fn refer(&mut self, start: u64, len: u64) {
+    /// Counts a reference to each cluster that `len` bytes from `start` touch.
+    pub fn refer(&mut self, start: u64, len: u64) {
         let end = start.saturating_add(len).div_ceil(self.header.cluster());
         for cluster in start / self.header.cluster()..end.min(MOST_CLUSTERS) {
             self.references.add(cluster, 1);
@@ -235,7 +114,7 @@ impl Walk {
     }
 
     /// Whether a table lies where one can; if not, that is wrong.
-    fn usable(&mut self, image: &Image, what: &str, offset: u64) -> bool {
+    pub fn usable(&mut self, image: &Image, what: &str, offset: u64) -> bool {
         let usable = offset.is_multiple_of(self.header.cluster()) && offset < image.len();
         if !usable {
             self.wrong(|| format!("{what} cannot lie at {offset:#x}"));
@@ -249,26 +128,36 @@ impl Walk {
         if header.l1_size < needed {
             self.wrong(|| format!("the L1 table has {} entries, the disk needs {needed}", header.l1_size));
         }
-        if header.l1_size == 0 || !self.usable(image, "the L1 table", header.l1_offset) {
-            return;
-        }
-        self.refer(header.l1_offset, header.l1_size * 8);
-        let mut l1 = std::mem::take(&mut self.l1);
-        image.words(header.l1_offset, header.l1_size * 8, |i, word| l1.push((i, word)));
-        for (index, value) in &l1 {
-            let offset = value & OFFSET;
-            if self.usable(image, "an L2 table", offset) {
-                self.refer(offset, header.cluster());
-                self.table(image, *index, offset);
-            }
-        }
-        self.l1 = l1;
+        let (mut l1, mut entries) = (std::mem::take(&mut self.l1), std::mem::take(&mut self.entries));
+        self.tables(image, (header.l1_offset, header.l1_size), &mut l1, &mut entries);
+        (self.l1, self.entries) = (l1, entries);
     }
 
-    fn table(&mut self, image: &Image, index: u64, offset: u64) {
+    /// Reads the L1 table at byte `offset` with so many entries, and the L2 tables that it names.
+    pub fn tables(
+        &mut self,
+        image: &Image,
+        (offset, count): (u64, u64),
+        l1: &mut Vec<(u64, u64)>,
+        entries: &mut Vec<Entry>,
+    ) {
+        if count == 0 || !self.usable(image, "the L1 table", offset) {
+            return;
+        }
+        self.refer(offset, count * 8);
+        image.words(offset, count * 8, |i, word| l1.push((i, word)));
+        for (index, value) in l1 {
+            let offset = *value & OFFSET;
+            if self.usable(image, "an L2 table", offset) {
+                self.refer(offset, self.header.cluster());
+                self.table(image, *index, offset, entries);
+            }
+        }
+    }
+
+    fn table(&mut self, image: &Image, index: u64, offset: u64, entries: &mut Vec<Entry>) {
         let (first, header) = (index * self.header.per_table(), self.header);
-        let from = self.entries.len();
-        let entries = &mut self.entries;
+        let from = entries.len();
         image.words(offset, header.cluster(), |i, word| {
             if !header.extended() {
                 entries.push(Entry { guest: first + i, value: word, bitmap: 0 });
@@ -281,8 +170,7 @@ impl Walk {
                 }
             }
         });
-        for at in from..self.entries.len() {
-            let entry = self.entries[at];
+        for entry in &entries[from..] {
             let (start, end) = entry.refers(&header);
             if entry.value & COMPRESSED == 0 && !(entry.value & OFFSET).is_multiple_of(header.cluster()) {
                 self.wrong(|| format!("guest cluster {} is not aligned", entry.guest));
