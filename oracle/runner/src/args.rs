@@ -4,6 +4,7 @@ use crate::archive::ArchiveArgs;
 use crate::baseline::BaselineArgs;
 use crate::bisect::BisectArgs;
 use crate::crash::CrashArgs;
+use crate::hostile::HostileArgs;
 use crate::reports::Report;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub enum Command {
     Bisect(BisectArgs),
     /// Judge every state that a crash or a failing device can leave of a resize.
     Crash(CrashArgs),
+    /// Spoil images one field at a time, and compare what instar and qemu-img make of them.
+    Hostile(HostileArgs),
 }
 
 /// Arguments of `compare`.
@@ -54,6 +57,9 @@ pub struct CompareArgs {
     /// Run this case instead of seeded ones; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub case: Vec<PathBuf>,
+    /// Stop at the first divergence, and shrink and keep nothing.
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Where findings are kept; what was kept there before is not new, and does not fail the run.
     #[arg(long, value_name = "DIR", conflicts_with = "keep")]
     pub findings: Option<PathBuf>,

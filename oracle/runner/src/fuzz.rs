@@ -37,6 +37,7 @@ pub fn fuzz(args: &FuzzArgs) -> Result<ExitCode> {
         expected: None,
         until: Some(Instant::now() + args.time),
         complete: !common.is_pair(),
+        fail_fast: false,
         explain: !common.report.is_empty(),
         threads: common.jobs,
     };

@@ -2,7 +2,7 @@
 //!
 //! `compare` runs seeded cases, `replay` one case from a file, `minimize` makes one
 //! smaller, `fuzz` runs cases until a time is up, `archive` keeps versions of qemu-img,
-//! `crash` judges what a crash may leave.
+//! `crash` judges what a crash may leave, `hostile` compares on spoiled images.
 //! See docs/oracle.md.
 
 mod archive;
@@ -17,6 +17,7 @@ mod evidence;
 mod excuse;
 mod fuzz;
 mod grid;
+mod hostile;
 mod json;
 mod keep;
 mod minimize;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Baseline(args) => baseline::run(&args),
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Crash(args) => crash::run(&args),
+        Command::Hostile(args) => hostile::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -87,7 +87,7 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         old = classes(findings)?;
         common.keep = findings.clone();
     }
-    run(&common, known, jobs, &Stored::Formats(&args.format), &old)
+    run(&common, known, jobs, &Stored::Formats(&args.format), args.fail_fast, &old)
 }
 
 /// Which of the baselines' cases are compared.
@@ -106,8 +106,10 @@ pub fn replay(args: &ReplayArgs) -> Result<ExitCode> {
     let path = &args.case;
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     match serde_json::from_str(&text) {
-        Ok(case) => run(&args.common, known()?, Vec::new(), &Stored::One(case), &BTreeSet::new()),
-        Err(_) => run(&args.common, known()?, vec![job_of_file(path)?], &Stored::None, &BTreeSet::new()),
+        Ok(case) => run(&args.common, known()?, Vec::new(), &Stored::One(case), false, &BTreeSet::new()),
+        Err(_) => {
+            run(&args.common, known()?, vec![job_of_file(path)?], &Stored::None, false, &BTreeSet::new())
+        }
     }
 }
 
@@ -145,6 +147,7 @@ fn run(
     known: Vec<Known>,
     jobs: Vec<Job>,
     stored: &Stored,
+    fail_fast: bool,
     old: &BTreeSet<String>,
 ) -> Result<ExitCode> {
     let dir = workplace().context("temporary directory")?;
@@ -165,10 +168,15 @@ fn run(
         jobs: Box::new(jobs.into_iter()),
         until: None,
         complete: matches!(stored, Stored::Formats(_)) && !args.is_pair() && !baselines.live.is_empty(),
+        fail_fast,
         explain: !args.report.is_empty(),
         threads: args.jobs,
     };
     let mut outcome = session::run(plan, equipment, known, dir.path())?;
+    if fail_fast && !(outcome.tally.groups.is_empty() && outcome.tally.failures.is_empty()) {
+        report::outcome(&outcome, &[]);
+        return Ok(exit_code(&outcome));
+    }
     let (formats, only) = match stored {
         Stored::None => return conclude(args, &outcome, dir.path()),
         Stored::Formats(formats) => (*formats, None),

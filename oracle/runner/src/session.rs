@@ -3,6 +3,7 @@
 use crate::baseline::recorded::Recorded;
 use crate::campaign::{Job, Judged, look_at_case};
 use crate::equipment::Equipment;
+use crate::excuse::classes;
 use crate::grid::Grid;
 use crate::pace::Stopwatch;
 use crate::run::{Outcome, in_directory};
@@ -29,6 +30,8 @@ pub struct Plan {
     pub until: Option<Instant>,
     /// Whether the cases of all known divergences are among them.
     pub complete: bool,
+    /// Whether to start no more once something diverged that is not known.
+    pub fail_fast: bool,
     /// Whether to collect what both sides say where they differ.
     pub explain: bool,
     /// How many cases to run at a time.
@@ -48,6 +51,7 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
     let stopwatch = Stopwatch::start(plan.threads);
     let (mut adder, mut grid) = (Adder::new(&equipment, &known), Grid::new(&equipment));
     let mut done: Vec<Job> = Vec::new();
+    let enough = AtomicBool::new(false);
     loop {
         let over = |until: Instant| !done.is_empty() && Instant::now() >= until;
         if plan.until.is_some_and(over) {
@@ -56,16 +60,21 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
         // The first batch has the known divergences: it is run whole.
         let until = plan.until.filter(|_| !done.is_empty());
         let batch: Vec<Job> = plan.jobs.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
+        if batch.is_empty() || enough.load(Ordering::SeqCst) {
             break;
         }
         let one = |(i, job): (usize, &Job)| {
-            if interrupted.load(Ordering::SeqCst) || until.is_some_and(|until| Instant::now() >= until) {
+            let stop = interrupted.load(Ordering::SeqCst) || enough.load(Ordering::SeqCst);
+            if stop || until.is_some_and(|until| Instant::now() >= until) {
                 return None;
             }
             let place = dir.join(format!("case{i}"));
             let result = in_directory(&place, || look_at_case(&equipment, &job.case, &place, plan.explain));
             bar.inc(1);
+            let fresh = |judged: &Vec<Judged>| !classes(&equipment, &known, &job.case, judged).is_empty();
+            if plan.fail_fast && result.as_ref().map_or(true, fresh) {
+                enough.store(true, Ordering::SeqCst);
+            }
             // A signal to the oracle ends its children too: what they then said means nothing.
             let valid = !interrupted.load(Ordering::SeqCst);
             valid.then(|| result.map_err(|e| format!("{e:#}")))
@@ -84,7 +93,7 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
         }
     }
     bar.finish_and_clear();
-    let tally = adder.finish(plan.complete);
+    let tally = adder.finish(plan.complete && !enough.load(Ordering::SeqCst));
     let live = stopwatch.stop(tally.cases);
     Ok(Outcome { tally, grid, recorded: Recorded::default(), equipment, jobs: done, known, live })
 }

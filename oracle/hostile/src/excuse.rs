@@ -1,0 +1,137 @@
+//! Known differences: where instar and qemu-img make something else of a hostile image, and why that is meant.
+
+use crate::{Finding, Spoil};
+
+/// A known difference.
+#[derive(Debug, Clone, Copy)]
+pub struct Excuse {
+    /// Its name in reports.
+    pub id: &'static str,
+    /// Why it is meant.
+    pub reason: &'static str,
+    /// The kinds of finding.
+    pub kinds: &'static [&'static str],
+    /// The fields concerned, by the beginning of their names.
+    pub field: &'static str,
+    /// What the finding must say.
+    pub says: &'static str,
+}
+
+/// All of them.
+pub const EXCUSES: &[Excuse] = &[
+    Excuse {
+        id: "own-words",
+        reason: "instar says which structure is wrong and where it is, qemu-img which rule it breaks",
+        kinds: &["words"],
+        field: "",
+        says: "Image is corrupt: ",
+    },
+    Excuse {
+        id: "too-big",
+        reason: "a size beyond 2^63 is refused as too big, where qemu-img says that it could not refresh its count",
+        kinds: &["words"],
+        field: "size",
+        says: "Image is too big",
+    },
+    Excuse {
+        id: "first-of-two",
+        reason: "the image is wrong in two ways, and each side names the one that it looks at first",
+        kinds: &["words"],
+        field: "incompatible",
+        says: "incompatible feature bit",
+    },
+    Excuse {
+        id: "no-snapshots",
+        reason: "where there is no snapshot, where the table would be means nothing to instar",
+        kinds: &["exit-code", "accepted"],
+        field: "snapshot-offset",
+        says: "napshot table offset invalid",
+    },
+    Excuse {
+        id: "check-words",
+        reason: "qemu-img check reads the snapshot table after the image was opened, and words it otherwise",
+        kinds: &["words"],
+        field: "snapshot",
+        says: "Check failed: ",
+    },
+    Excuse {
+        id: "other-files",
+        reason: "instar check opens no backing file: what it cannot open is no matter",
+        kinds: &["exit-code"],
+        field: "backing",
+        says: "Could not open backing file",
+    },
+    Excuse {
+        id: "encrypted",
+        reason: "instar describes no encrypted image, and checks one without its key",
+        kinds: &["exit-code", "json", "words"],
+        field: "crypt-method",
+        says: "",
+    },
+    Excuse {
+        id: "end-of-extensions",
+        reason: "the length of the end marker means nothing to instar",
+        kinds: &["exit-code", "accepted"],
+        field: "extension-length",
+        says: "Header extension too large",
+    },
+    Excuse {
+        id: "check-goes-on",
+        reason: "a refcount block that cannot be read is a corruption to instar, and the end of the check to qemu-img",
+        kinds: &["exit-code"],
+        field: "refcount-table",
+        says: "here, exit 1 ERROR",
+    },
+    Excuse {
+        id: "no-last-cluster",
+        reason: "where nothing in the file is in use, instar names no end of what is",
+        kinds: &["json"],
+        field: "refcount-table",
+        says: "image-end-offset: nothing here",
+    },
+    Excuse {
+        id: "data-file-name",
+        reason: "instar opens no data file, so that a missing name is no matter",
+        kinds: &["exit-code", "json"],
+        field: "extension-type",
+        says: "data-file",
+    },
+    Excuse {
+        id: "table-on-header",
+        reason: "a table in the header's place is refused, where qemu-img opens the image",
+        kinds: &["exit-code"],
+        field: "",
+        says: "offset invalid (0x0)",
+    },
+    Excuse {
+        id: "names-with-zeros",
+        reason: "a name is as long as its length says; qemu-img's end at the first zero byte",
+        kinds: &["json"],
+        field: "",
+        says: "\\u0000",
+    },
+    Excuse {
+        id: "prevented-late",
+        reason: "qemu-img notices while it writes that a structure which it knows is in the way of another",
+        kinds: &["accepted"],
+        field: "",
+        says: "Marking image as corrupt",
+    },
+    Excuse {
+        id: "refused-late",
+        reason: "an entry of the refcount table that counts nothing of what a shrink releases is looked at when the file is cut: the image has its new size by then, and is good",
+        kinds: &["touched"],
+        field: "refcount-table",
+        says: "refcount table entry",
+    },
+];
+
+impl Excuse {
+    /// Whether it excuses a finding.
+    #[must_use]
+    pub fn fits(&self, spoil: &Spoil, finding: &Finding) -> bool {
+        self.kinds.contains(&finding.kind)
+            && spoil.field.name.starts_with(self.field)
+            && finding.detail.contains(self.says)
+    }
+}

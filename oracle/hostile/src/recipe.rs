@@ -1,0 +1,109 @@
+//! Good images of every shape, small enough to be copied by the thousand.
+
+use crate::HostileError;
+use oracle_case::Tools;
+use oracle_case::child::Tool;
+use oracle_judge::subject::{IMAGE, run_tool};
+use std::path::Path;
+
+/// The name of the file that stands behind or beside an image.
+const OTHER: &str = "other.raw";
+
+/// How to make an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recipe {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// `-o` of `qemu-img create`.
+    pub options: &'static str,
+    /// The size, as typed.
+    pub size: &'static str,
+    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`.
+    pub steps: &'static [&'static str],
+    /// A larger and a smaller size, as typed: the resizes that are tried.
+    pub resizes: [&'static str; 2],
+}
+
+/// Writes at the start, across L2 tables and up to the end of 8 MiB.
+const FILL: &[&str] = &["write -P 1 0 64k", "write -P 2 2040k 16k", "write -P 3 8184k 8k"];
+/// The same with every kind of cluster.
+const KINDS: &[&str] = &[
+    "write -P 1 0 64k",
+    "write -z 16k 8k",
+    "write -z -u 40k 8k",
+    "write -c -P 4 2048k 4k",
+    "write -c -P 5 2052k 4k",
+    "write -c -P 6 8188k 4k",
+];
+const SUBCLUSTERS: &[&str] = &["write -P 1 0 80k", "write -z 16k 1k", "write -P 3 8190k 2k"];
+const SNAPSHOTS: &[&str] =
+    &["write -P 1 0 64k", "!snapshot -c one", "write -P 2 0 16k", "!snapshot -c second", "write -P 3 4M 8k"];
+const BITMAPS: &[&str] = &[
+    "write -P 1 0 64k",
+    "!bitmap --add -g 64k coarse",
+    "!bitmap --add -g 512 fine",
+    "!bitmap --disable fine",
+    "write -P 2 4M 64k",
+];
+
+const fn recipe(name: &'static str, options: &'static str, steps: &'static [&'static str]) -> Recipe {
+    Recipe { name, options, size: "8M", steps, resizes: ["1G", "2M"] }
+}
+
+/// All of them.
+pub const RECIPES: &[Recipe] = &[
+    recipe("plain", "cluster_size=4k", FILL),
+    recipe("version-2", "compat=0.10,cluster_size=4k", FILL),
+    recipe("kinds", "cluster_size=4k", KINDS),
+    recipe("extended", "extended_l2=on,cluster_size=16k", SUBCLUSTERS),
+    recipe("narrow", "cluster_size=512,refcount_bits=1", &["write -P 1 0 20k", "write -P 2 8191k 1k"]),
+    recipe("wide", "cluster_size=1k,refcount_bits=64", &["write -P 1 0 20k", "write -P 2 8191k 1k"]),
+    recipe("zstd", "compression_type=zstd,cluster_size=4k", FILL),
+    recipe("snapshots", "cluster_size=4k", SNAPSHOTS),
+    recipe("snapshots-2", "compat=0.10,cluster_size=4k", SNAPSHOTS),
+    recipe("bitmaps", "cluster_size=4k", BITMAPS),
+    recipe("backed", "backing_file=other.raw,backing_fmt=raw,cluster_size=4k", FILL),
+    recipe("backed-bitmaps", "backing_file=other.raw,backing_fmt=raw,cluster_size=4k", BITMAPS),
+    recipe("data-file", "data_file=other.raw,data_file_raw=on,cluster_size=4k", FILL),
+];
+
+impl Recipe {
+    /// Makes the image in `dir`, with the file beside it if there is one, and returns its bytes.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub fn make(&self, dir: &Path, tools: &Tools) -> Result<Vec<u8>, HostileError> {
+        std::fs::create_dir_all(dir).map_err(HostileError::io(dir))?;
+        if self.options.contains("backing_file") {
+            let other = dir.join(OTHER);
+            std::fs::write(&other, [7; 4096]).map_err(HostileError::io(other))?;
+        }
+        self.run(
+            dir,
+            &tools.qemu_img,
+            &["create", "-q", "-f", "qcow2", "-o", self.options, IMAGE, self.size],
+        )?;
+        for step in self.steps {
+            match step.strip_prefix('!') {
+                Some(command) => {
+                    let mut words: Vec<&str> = command.split(' ').collect();
+                    // The image goes before the name of what is done to it.
+                    words.insert(words.len() - usize::from(!command.starts_with("snapshot")), IMAGE);
+                    self.run(dir, &tools.qemu_img, &words)?;
+                }
+                None => self.run(dir, &tools.qemu_io, &["-f", "qcow2", "-c", step, IMAGE])?,
+            }
+        }
+        let image = dir.join(IMAGE);
+        std::fs::read(&image).map_err(HostileError::io(image))
+    }
+
+    fn run(&self, dir: &Path, tool: &Tool, words: &[&str]) -> Result<(), HostileError> {
+        let ran = run_tool(tool, dir, words)?;
+        if ran.success() && !ran.stdout.contains("failed") {
+            return Ok(());
+        }
+        let said = format!("{} {}", ran.summary(), ran.stdout.trim());
+        Err(HostileError::Recipe { recipe: self.name, step: words.join(" "), said })
+    }
+}
