@@ -10,6 +10,7 @@ mod hostile;
 mod inspect;
 mod locks;
 mod pair;
+mod repair;
 mod resize;
 mod scale;
 mod usage;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         let mut group = usage::trials(engine);
         group.extend(resize::trials(engine));
         group.extend(inspect::trials(engine));
+        group.extend(repair::trials(engine));
         group.extend(locks::trials(engine));
         group.extend(backing::trials(engine));
         group.extend(hostile::trials(engine));
