@@ -66,6 +66,13 @@ impl Content {
         }
     }
 
+    /// Puts what another disk holds over this one, as far as this one reaches.
+    pub fn overlay(&mut self, other: &Self) {
+        for Extent { offset, len, byte } in other.extents() {
+            self.fill(offset, len, byte);
+        }
+    }
+
     /// Applies a guest write. A discard reads as zeros, as it does from every image without a backing file.
     pub fn write(&mut self, write: &Write) {
         let byte = match write.kind {

@@ -3,13 +3,17 @@
 use std::ops::Range;
 
 use crate::geometry::{MAX_LENGTH, SECTOR};
-use crate::{Case, Content, Extent, Fixture, FormatOptions, Preallocation, Resize, size};
+use crate::{
+    Backing, Case, Content, Extent, Fixture, FormatOptions, Preallocation, Qcow2, Resize, Tweak, size,
+};
 
 /// Why a resize must be refused, in the order in which qemu-img looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
     /// SIZE is no size.
     Syntax,
+    /// The image says that it is corrupt.
+    Corrupt,
     /// The resulting size is zero or less.
     NotPositive,
     /// Preallocation with a size that does not grow.
@@ -18,8 +22,14 @@ pub enum Refusal {
     ShrinkWithoutFlag,
     /// A qcow2 size that is no multiple of 512.
     Unaligned,
+    /// A version 2 image with snapshots, which do not say how large the disk was.
+    SnapshotsOfVersion2,
+    /// A bitmap that was in use when its writer ended.
+    BitmapInUse,
     /// More than the format holds.
     TooLarge,
+    /// Clusters that read as zeros over a longer backing file, in version 2, which has none.
+    ZeroClusters,
     /// A preallocation mode that the format does not have.
     PreallocationMode,
 }
@@ -44,6 +54,8 @@ pub struct Step {
     pub content: Content,
     /// Guest ranges in which qemu-img may show bytes from before an earlier shrink (the rest of the boundary cluster).
     pub stale: Vec<Range<u64>>,
+    /// Guest ranges in which qemu-img may show what was in the free clusters that it gave them (`metadata`).
+    pub reused: Vec<Range<u64>>,
 }
 
 /// The content of a fixture as built: every run that is not zero.
@@ -53,12 +65,35 @@ pub fn expected_extents(fixture: &Fixture) -> Vec<Extent> {
 
 /// The content of a fixture as built.
 pub fn expected_content(fixture: &Fixture) -> Content {
+    content_after(fixture, fixture.writes.len())
+}
+
+/// The content of a fixture when so many of its writes were made.
+pub fn content_after(fixture: &Fixture, writes: usize) -> Content {
     let mut content = Content::zeros(fixture.size);
-    for write in &fixture.writes {
+    if let Some(backing) = &fixture.backing {
+        content.overlay(&backing.content());
+    }
+    for write in fixture.writes.iter().take(writes) {
         content.write(write);
     }
     content.resize(virtual_size(&fixture.format, fixture.size));
     content
+}
+
+impl Backing {
+    /// What a guest of this disk sees.
+    pub fn content(&self) -> Content {
+        let mut content = Content::zeros(self.size);
+        if let Some(backing) = &self.backing {
+            content.overlay(&backing.content());
+        }
+        for write in &self.writes {
+            content.write(write);
+        }
+        content.resize(self.virtual_size());
+        content
+    }
 }
 
 /// The state after each resize of `case`, in order.
@@ -68,14 +103,18 @@ pub fn expected_steps(case: &Case) -> Vec<Step> {
         length: case.fixture.size,
         content: expected_content(&case.fixture),
         stale: Vec::new(),
+        reused: Vec::new(),
     };
     case.resizes
         .iter()
         .map(|resize| {
-            advance(&mut state, &case.fixture.format, resize);
+            advance(&mut state, &case.fixture, resize);
             let size = state.content.size();
-            let stale = state.stale.iter().filter(|range| range.start < size);
-            Step { stale: stale.map(|range| range.start..range.end.min(size)).collect(), ..state.clone() }
+            let within = |ranges: &[Range<u64>]| {
+                let ranges = ranges.iter().filter(|range| range.start < size);
+                ranges.map(|range| range.start..range.end.min(size)).collect()
+            };
+            Step { stale: within(&state.stale), reused: within(&state.reused), ..state.clone() }
         })
         .collect()
 }
@@ -95,6 +134,38 @@ pub fn expected_final(case: &Case) -> Content {
         content.write(write);
     }
     content
+}
+
+/// The size that a resize of the image of `fixture` leads to from a virtual size of `current` bytes, or why it must be
+/// refused.
+///
+/// # Errors
+/// [`Refusal`]: the first reason that qemu-img would give.
+pub fn target_of(fixture: &Fixture, current: u64, resize: &Resize) -> Result<u64, Refusal> {
+    let has = |wanted: fn(&Tweak) -> bool| fixture.tweaks.iter().any(wanted);
+    if size::parse(&resize.size).is_some() && has(|tweak| matches!(tweak, Tweak::Corrupt)) {
+        return Err(Refusal::Corrupt);
+    }
+    let new = target(&fixture.format, current, resize);
+    let Some(options) = fixture.format.qcow2() else { return new };
+    match new {
+        Ok(_) | Err(Refusal::TooLarge) if options.version == 2 && !fixture.snapshots.is_empty() => {
+            Err(Refusal::SnapshotsOfVersion2)
+        }
+        Ok(_) | Err(Refusal::TooLarge) if has(|tweak| matches!(tweak, Tweak::InUseBitmaps)) => {
+            Err(Refusal::BitmapInUse)
+        }
+        Ok(new) if needs_zero_clusters(fixture, options, current, new, resize) => Err(Refusal::ZeroClusters),
+        new => new,
+    }
+}
+
+/// Whether whole clusters of a version 2 image would have to read as zeros over what is behind them, without being there.
+fn needs_zero_clusters(fixture: &Fixture, options: &Qcow2, current: u64, new: u64, resize: &Resize) -> bool {
+    let longer = fixture.backing.as_ref().is_some_and(|backing| backing.virtual_size() > current);
+    let absent = matches!(resize.preallocation, Preallocation::Off | Preallocation::Metadata);
+    let whole = current.next_multiple_of(options.cluster_size()) < new;
+    options.version == 2 && longer && absent && whole
 }
 
 /// The size that a resize leads to from a virtual size of `current` bytes, or why it must be refused.
@@ -129,8 +200,10 @@ pub fn virtual_size(format: &FormatOptions, length: u64) -> u64 {
     }
 }
 
-fn advance(state: &mut Step, format: &FormatOptions, resize: &Resize) {
-    let new = match target(format, state.content.size(), resize) {
+fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
+    let format = &fixture.format;
+    let old = state.content.size();
+    let new = match target_of(fixture, old, resize) {
         Ok(new) => new,
         Err(refusal) => {
             state.outcome = Outcome::Refused(refusal);
@@ -139,6 +212,10 @@ fn advance(state: &mut Step, format: &FormatOptions, resize: &Resize) {
     };
     if let FormatOptions::Qcow2(options) = format {
         note_stale(state, new, options.cluster_size());
+        state.reused.retain(|range| range.start < new);
+        if new > old && resize.preallocation == Preallocation::Metadata {
+            state.reused.push(old..new);
+        }
     }
     state.outcome = Outcome::Resized;
     state.length = new;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Case, FormatOptions, Maker, Outcome, Preallocation, Qcow2, Refusal, Tweak, WriteKind, expected_content,
-    expected_steps, size,
+    BackingFormat, Case, Fixture, FormatOptions, Maker, Outcome, Preallocation, Qcow2, Refusal, Space, Tweak,
+    WriteKind, expected_content, expected_steps, size,
 };
 
 /// Every feature that the generator must reach.
@@ -81,6 +81,39 @@ pub const ALL: &[&str] = &[
     "refused-too-large",
     "refused-preallocation-mode",
     "written-after",
+    "made-by-oldest",
+    "preallocated-falloc",
+    "preallocated-full",
+    "backing-raw",
+    "backing-qcow2",
+    "backing-chain",
+    "backing-absolute",
+    "backing-unaligned",
+    "backing-shorter",
+    "grow-over-longer-backing",
+    "snapshot",
+    "snapshots",
+    "snapshot-before-writes",
+    "shrink-with-snapshot",
+    "bitmap",
+    "bitmaps",
+    "bitmap-disabled",
+    "bitmap-dirty",
+    "shrink-with-bitmap",
+    "data-file",
+    "data-file-raw",
+    "shrink-with-data-file",
+    "dirty",
+    "qcow2-metadata",
+    "qcow2-falloc",
+    "qcow2-full",
+    "preallocated-with-snapshot",
+    "preallocated-over-backing",
+    "preallocated-in-data-file",
+    "refused-corrupt",
+    "refused-snapshots-of-version-2",
+    "refused-bitmap-in-use",
+    "refused-zero-clusters",
 ];
 
 impl Case {
@@ -97,6 +130,7 @@ impl Case {
             of_options(options, &mut add);
         }
         self.of_fixture(&mut add);
+        self.fixture.of_parts(&mut add);
         self.of_resizes(&mut add);
         found
     }
@@ -139,6 +173,7 @@ impl Case {
                         std::cmp::Ordering::Greater => '+',
                     });
                     let grows = new > current;
+                    self.fixture.of_resize(current, new, resize.preallocation, &mut *add);
                     add("falloc", grows && resize.preallocation == Preallocation::Falloc);
                     add("full", grows && resize.preallocation == Preallocation::Full);
                     add("probed", !resize.name_format);
@@ -170,6 +205,52 @@ impl Case {
     }
 }
 
+impl Fixture {
+    fn of_parts(&self, add: &mut impl FnMut(&'static str, bool)) {
+        add("made-by-oldest", !self.made_by.is_newest());
+        if let Some(backing) = &self.backing {
+            add("backing-raw", backing.format == BackingFormat::Raw);
+            add("backing-qcow2", backing.format == BackingFormat::Qcow2);
+            add("backing-chain", backing.backing.is_some());
+            add("backing-absolute", backing.absolute);
+            add("backing-unaligned", !backing.size.is_multiple_of(1 << 16));
+            add("backing-shorter", backing.size < self.size);
+        }
+        add("snapshot", !self.snapshots.is_empty());
+        add("snapshots", self.snapshots.len() > 1);
+        let early = |after: usize| after < self.writes.len();
+        add("snapshot-before-writes", self.snapshots.iter().any(|snapshot| early(snapshot.after)));
+        add("bitmap", !self.bitmaps.is_empty());
+        add("bitmaps", self.bitmaps.len() > 1);
+        add("bitmap-disabled", self.bitmaps.iter().any(|bitmap| bitmap.disabled));
+        add("bitmap-dirty", self.bitmaps.iter().any(|bitmap| early(bitmap.after)));
+        add("data-file", self.data_file.is_some());
+        add("data-file-raw", self.data_file.is_some_and(|file| file.raw));
+    }
+
+    /// An accepted resize of the image.
+    fn of_resize(
+        &self,
+        old: u64,
+        new: u64,
+        preallocation: Preallocation,
+        add: &mut impl FnMut(&'static str, bool),
+    ) {
+        let longer = self.backing.as_ref().is_some_and(|backing| backing.virtual_size() > old);
+        add("grow-over-longer-backing", new > old && longer);
+        add("shrink-with-snapshot", new < old && !self.snapshots.is_empty());
+        add("shrink-with-bitmap", new < old && !self.bitmaps.is_empty());
+        add("shrink-with-data-file", new < old && self.data_file.is_some());
+        let allocates = new > old && preallocation != Preallocation::Off && self.format.qcow2().is_some();
+        add("qcow2-metadata", allocates && preallocation == Preallocation::Metadata);
+        add("qcow2-falloc", allocates && preallocation == Preallocation::Falloc);
+        add("qcow2-full", allocates && preallocation == Preallocation::Full);
+        add("preallocated-with-snapshot", allocates && !self.snapshots.is_empty());
+        add("preallocated-over-backing", allocates && self.backing.is_some());
+        add("preallocated-in-data-file", allocates && self.data_file.is_some());
+    }
+}
+
 fn of_options(options: &Qcow2, add: &mut impl FnMut(&'static str, bool)) {
     let clusters = ALL.iter().filter(|name| name.starts_with("cluster-"));
     let refcounts = ALL.iter().filter(|name| name.starts_with("refcount-"));
@@ -185,6 +266,8 @@ fn of_options(options: &Qcow2, add: &mut impl FnMut(&'static str, bool)) {
     add("extended-l2", options.extended_l2);
     add("zstd", options.zstd);
     add("preallocated", options.preallocated);
+    add("preallocated-falloc", options.preallocated && options.space == Space::Falloc);
+    add("preallocated-full", options.preallocated && options.space == Space::Full);
 }
 
 fn write_name(kind: WriteKind) -> &'static str {
@@ -207,12 +290,20 @@ fn tweak_name(tweak: &Tweak) -> &'static str {
         Tweak::RefcountHole { .. } => "refcount-hole",
         Tweak::SpareL1 { .. } => "spare-l1",
         Tweak::Leak { .. } => "leak",
+        Tweak::Dirty { .. } => "dirty",
+        // These two are seen by what they have refused.
+        Tweak::InUseBitmaps => "refused-bitmap-in-use",
+        Tweak::Corrupt => "refused-corrupt",
     }
 }
 
 fn refusal_name(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Syntax => "refused-syntax",
+        Refusal::Corrupt => "refused-corrupt",
+        Refusal::SnapshotsOfVersion2 => "refused-snapshots-of-version-2",
+        Refusal::BitmapInUse => "refused-bitmap-in-use",
+        Refusal::ZeroClusters => "refused-zero-clusters",
         Refusal::NotPositive => "refused-not-positive",
         Refusal::PreallocationWithoutGrowth => "refused-preallocation-without-growth",
         Refusal::ShrinkWithoutFlag => "refused-shrink-without-flag",

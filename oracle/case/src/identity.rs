@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Case, Fixture, FormatOptions, Maker, Preallocation, Qcow2, Resize, WriteKind, size};
+use crate::{Backing, Case, Fixture, FormatOptions, Maker, Preallocation, Qcow2, Resize, WriteKind, size};
 
 impl Case {
     /// A stable name of the case's content: 16 hexadecimal digits.
@@ -57,7 +57,27 @@ impl Fixture {
         for tweak in &self.tweaks {
             let _ = write!(text, ", {tweak:?}");
         }
+        self.describe_parts(&mut text);
         text
+    }
+}
+
+impl Fixture {
+    fn describe_parts(&self, text: &mut String) {
+        for backing in self.backing.iter().flat_map(Backing::chain) {
+            let _ = write!(text, " over {} {}", backing.format.name(), size::spell(backing.size));
+        }
+        if let Some(file) = self.data_file {
+            *text += if file.raw { ", raw data file" } else { ", data file" };
+        }
+        for (count, what) in [(self.snapshots.len(), "snapshots"), (self.bitmaps.len(), "bitmaps")] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        if !self.made_by.is_newest() {
+            *text += ", made by the oldest";
+        }
     }
 }
 

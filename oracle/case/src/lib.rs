@@ -17,13 +17,16 @@ pub mod geometry;
 mod identity;
 mod legalize;
 mod model;
+pub mod parts;
 pub mod seed;
 pub mod size;
 
 pub use build::{BuildError, Tools, build};
 pub use content::{Content, Extent};
 pub use expect::{
-    Outcome, Refusal, Step, expected_after, expected_content, expected_extents, expected_final,
-    expected_steps, target, virtual_size,
+    Outcome, Refusal, Step, content_after, expected_after, expected_content, expected_extents,
+    expected_final, expected_steps, target, target_of, virtual_size,
 };
+pub use generate::WITHHELD;
 pub use model::*;
+pub use parts::{Backing, BackingFormat, Bitmap, DataFile, MadeBy, Snapshot};

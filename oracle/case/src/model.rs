@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::parts::{Backing, Bitmap, DataFile, MadeBy, Snapshot};
+
 /// One test case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,47 @@ pub struct Fixture {
     /// Changes of layout that no qemu-img makes, applied to the finished file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tweaks: Vec<Tweak>,
+    /// Which version of qemu-img makes it, if one does.
+    #[serde(default, skip_serializing_if = "MadeBy::is_newest")]
+    pub made_by: MadeBy,
+    /// The disk behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backing: Option<Backing>,
+    /// The file in which its guest data lies, if that is not the image itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_file: Option<DataFile>,
+    /// Internal snapshots, in the order in which they are taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<Snapshot>,
+    /// Persistent bitmaps, in the order in which they are added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bitmaps: Vec<Bitmap>,
+}
+
+impl Fixture {
+    /// An empty image of `size` bytes, made by qemu-img.
+    pub fn new(format: FormatOptions, size: u64) -> Self {
+        Self {
+            size,
+            format,
+            maker: Maker::Qemu,
+            writes: Vec::new(),
+            tweaks: Vec::new(),
+            made_by: MadeBy::Newest,
+            backing: None,
+            data_file: None,
+            snapshots: Vec::new(),
+            bitmaps: Vec::new(),
+        }
+    }
+
+    /// Whether the image is one file without snapshots and bitmaps, which any reader of the format reads.
+    pub fn is_plain(&self) -> bool {
+        self.backing.is_none()
+            && self.data_file.is_none()
+            && self.snapshots.is_empty()
+            && self.bitmaps.is_empty()
+    }
 }
 
 /// A format with its options.
@@ -66,6 +109,29 @@ pub struct Qcow2 {
     /// `preallocation=metadata` at creation.
     #[serde(default)]
     pub preallocated: bool,
+    /// Whether the host's space is allocated at creation, too: `falloc` or `full` in place of `metadata`.
+    #[serde(default, skip_serializing_if = "Space::is_sparse")]
+    pub space: Space,
+}
+
+/// The host's space of an image that is preallocated at creation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Space {
+    /// Holes.
+    #[default]
+    Sparse,
+    /// `falloc`
+    Falloc,
+    /// `full`
+    Full,
+}
+
+impl Space {
+    /// Whether nothing is allocated.
+    pub fn is_sparse(&self) -> bool {
+        *self == Self::Sparse
+    }
 }
 
 /// Who lays an image out.
@@ -152,6 +218,23 @@ pub enum Tweak {
         /// How many.
         clusters: u16,
     },
+    /// Set the dirty bit, and take their refcounts from so many clusters of data: an image with lazy refcounts whose
+    /// writer ended badly.
+    Dirty {
+        /// How many.
+        lost: u16,
+    },
+    /// Mark every bitmap as in use, as a writer that ended badly leaves it.
+    InUseBitmaps,
+    /// Set the corrupt bit.
+    Corrupt,
+}
+
+impl Tweak {
+    /// Whether opening the image for writing is more than reading its header: it is repaired or refused.
+    pub fn needs_opening(&self) -> bool {
+        matches!(self, Self::Dirty { .. } | Self::InUseBitmaps | Self::Corrupt)
+    }
 }
 
 /// One resize.
@@ -182,6 +265,7 @@ impl Default for Qcow2 {
             extended_l2: false,
             zstd: false,
             preallocated: false,
+            space: Space::Sparse,
         }
     }
 }

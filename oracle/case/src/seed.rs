@@ -1,7 +1,7 @@
 //! From a seed to the bytes that the generator eats.
 
 /// Bytes that one seed gives the generator.
-pub const BYTES: usize = 512;
+pub const BYTES: usize = 768;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, well spread, and the same for ever.
 #[derive(Debug, Clone)]
@@ -30,8 +30,15 @@ impl SplitMix64 {
 
 /// The bytes of a seed.
 pub fn bytes(seed: u64) -> [u8; BYTES] {
+    bytes_of(seed, 0)
+}
+
+/// Other bytes of a seed for every `attempt`; the first are [`bytes`].
+pub fn bytes_of(seed: u64, attempt: u64) -> [u8; BYTES] {
+    /// Odd and large: no two attempts of neighbouring seeds begin alike.
+    const STRIDE: u64 = 0xd134_2543_de82_ef95;
     let mut out = [0; BYTES];
-    let mut rng = SplitMix64::new(seed);
+    let mut rng = SplitMix64::new(seed ^ attempt.wrapping_mul(STRIDE));
     for chunk in out.chunks_exact_mut(8) {
         chunk.copy_from_slice(&rng.next_u64().to_le_bytes());
     }

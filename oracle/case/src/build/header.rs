@@ -22,6 +22,12 @@ pub const REFCOUNT_TABLE_OFFSET: u64 = 48;
 pub const REFCOUNT_TABLE_CLUSTERS: u64 = 56;
 /// Incompatible features, 8 bytes, version 3.
 pub const INCOMPATIBLE: u64 = 72;
+/// Incompatible feature bit 0: refcounts may be wrong.
+pub const DIRTY: u64 = 1;
+/// Incompatible feature bit 1: any structure may be wrong.
+pub const CORRUPT: u64 = 1 << 1;
+/// Incompatible feature bit 4: L2 entries of 16 bytes.
+pub const EXTENDED_L2: u64 = 1 << 4;
 /// Compatible features, 8 bytes, version 3.
 pub const COMPATIBLE: u64 = 80;
 /// Autoclear features, 8 bytes, version 3.

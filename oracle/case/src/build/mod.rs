@@ -4,6 +4,7 @@
 //! not through any engine. [`crate::Tweak`]s are then applied to the finished file, whoever made it. Images are sparse
 //! files; the same fixture gives the same bytes with the same tools.
 
+mod damage;
 mod file;
 mod header;
 mod own;
@@ -70,11 +71,13 @@ pub enum BuildError {
     },
 }
 
-/// Makes the image of `fixture` in `dir` and returns its path.
+/// Makes the image of `fixture` in `dir` and returns its path. What belongs to it lies next to it, named as
+/// [`crate::parts`] says; the image itself may be renamed.
 ///
 /// # Errors
 /// [`BuildError`]: a tool, the file system, or a fixture that is not legal.
 pub fn build(fixture: &Fixture, dir: &Path, tools: &Tools) -> Result<PathBuf, BuildError> {
+    let dir = std::path::absolute(dir).map_err(|source| BuildError::File { path: dir.into(), source })?;
     let path = dir.join(format!("image.{}", fixture.format.name()));
     match (fixture.maker, &fixture.format) {
         (Maker::Qemu, _) => qemu::make(fixture, &path, tools)?,

@@ -1,35 +1,128 @@
-//! Images made by `qemu-img create` and one call of `qemu-io`.
+//! Images made by `qemu-img` and `qemu-io`, and the files that belong to them.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{BuildError, Tools};
-use crate::child::Tool;
-use crate::{Fixture, FormatOptions, Qcow2, Tweak, Write, WriteKind};
+use super::{BuildError, Tools, raw};
+use crate::child::{self, Tool};
+use crate::parts::{DATA_FILE, backing_name, part_name};
+use crate::{Backing, BackingFormat, Bitmap, Fixture, FormatOptions, Qcow2, Space, Tweak, Write, WriteKind};
 
 /// How long one call may take: far more than any legal case needs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Makes the image.
+/// Makes the image and what belongs to it, in the directory of `path`.
 pub fn make(fixture: &Fixture, path: &Path, tools: &Tools) -> Result<(), BuildError> {
     if fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::RefcountHole { .. })) {
         return Err(BuildError::Illegal("qemu-img leaves no hole in a refcount table"));
     }
-    call(&tools.qemu_img, create_args(fixture, path))?;
-    if fixture.writes.is_empty() {
-        return Ok(());
-    }
-    call(&tools.qemu_io, write_args(fixture.format.name(), path, &commands(fixture)))
-}
-
-fn create_args(fixture: &Fixture, path: &Path) -> Vec<OsString> {
+    let maker = Maker { dir: path.parent().unwrap_or(Path::new(".")), tools };
     let mut args: Vec<OsString> = ["create", "-q", "-f", fixture.format.name()].map(Into::into).into();
     if let FormatOptions::Qcow2(options) = &fixture.format {
-        args.extend(["-o".into(), options.create_options().into()]);
+        let mut list = options.create_options();
+        if let Some(file) = fixture.data_file {
+            list += &format!(",data_file={DATA_FILE},data_file_raw={}", if file.raw { "on" } else { "off" });
+        }
+        args.extend(["-o".into(), list.into()]);
+    }
+    if let Some(backing) = &fixture.backing {
+        args.extend(maker.backing(backing, 0)?);
     }
     args.extend([path.into(), fixture.size.to_string().into()]);
-    args
+    maker.call(&tools.qemu_img, args)?;
+    maker.populate(fixture, path)
+}
+
+/// Makes images in a directory.
+struct Maker<'a> {
+    dir: &'a Path,
+    tools: &'a Tools,
+}
+
+impl Maker<'_> {
+    /// Makes the disk behind one at `depth`, and those behind it; the options by which `create` names it.
+    fn backing(&self, backing: &Backing, depth: usize) -> Result<Vec<OsString>, BuildError> {
+        let name = backing_name(depth);
+        let path = self.dir.join(&name);
+        match backing.format {
+            BackingFormat::Raw => raw::write(&path, backing.size, &backing.content())?,
+            BackingFormat::Qcow2 => {
+                let mut args: Vec<OsString> = ["create", "-q", "-f", "qcow2"].map(Into::into).into();
+                if let Some(below) = &backing.backing {
+                    args.extend(self.backing(below, depth + 1)?);
+                }
+                args.extend([path.clone().into(), backing.size.to_string().into()]);
+                self.call(&self.tools.qemu_img, args)?;
+                self.write("qcow2", &path, &commands(&backing.writes, 1))?;
+            }
+        }
+        let named = if backing.absolute { path } else { name.into() };
+        Ok(vec!["-F".into(), backing.format.name().into(), "-b".into(), named.into()])
+    }
+
+    /// Makes the writes of `fixture`, with its snapshots and bitmaps in between.
+    fn populate(&self, fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
+        let cluster = fixture.format.qcow2().map_or(1, Qcow2::cluster_size);
+        let format = fixture.format.name();
+        let mut done = 0;
+        for count in 0..=fixture.writes.len() {
+            let snapshots = (0..).zip(&fixture.snapshots).filter(|(_, snapshot)| snapshot.after == count);
+            let bitmaps = (0..).zip(&fixture.bitmaps).filter(|(_, bitmap)| bitmap.after == count);
+            let mut steps: Vec<Vec<OsString>> = snapshots.map(|(i, _)| snapshot_args(i, path)).collect();
+            steps.extend(bitmaps.map(|(i, bitmap)| bitmap_args(i, bitmap, path)));
+            if !steps.is_empty() || count == fixture.writes.len() {
+                self.write(format, path, &commands(&fixture.writes[done..count], cluster))?;
+                done = count;
+            }
+            for args in steps {
+                self.call(&self.tools.qemu_img, args)?;
+            }
+        }
+        for (i, _) in fixture.bitmaps.iter().enumerate().filter(|(_, bitmap)| bitmap.disabled) {
+            let args = ["bitmap", "--disable"].map(Into::into).into_iter();
+            self.call(&self.tools.qemu_img, args.chain([path.into(), part_name('b', i).into()]).collect())?;
+        }
+        Ok(())
+    }
+
+    /// A crash of the machine may take a fixture with it: nothing is flushed.
+    fn write(&self, format: &str, path: &Path, commands: &[String]) -> Result<(), BuildError> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let mut args: Vec<OsString> = ["-t", "unsafe", "-f", format].map(Into::into).into();
+        for command in commands {
+            args.extend(["-c".into(), command.into()]);
+        }
+        args.push(path.into());
+        self.call(&self.tools.qemu_io, args)
+    }
+
+    /// Runs a tool that must succeed without a word, where the names of data files are read from.
+    fn call(&self, tool: &Tool, args: Vec<OsString>) -> Result<(), BuildError> {
+        let mut command = tool.command(args);
+        command.current_dir(self.dir);
+        let line = format!("{command:?}");
+        let output = child::run(command, DEADLINE)
+            .map_err(|source| BuildError::Start { program: tool.program.clone(), source })?;
+        // qemu-io says on stdout what failed, and its exit code was not always true.
+        if output.success() && output.stdout.is_empty() && output.stderr.is_empty() {
+            return Ok(());
+        }
+        Err(BuildError::Tool { command: line, output: Box::new(output) })
+    }
+}
+
+fn snapshot_args(index: usize, path: &Path) -> Vec<OsString> {
+    let words = ["snapshot".into(), "-c".into(), part_name('s', index).into(), path.into()];
+    words.into()
+}
+
+fn bitmap_args(index: usize, bitmap: &Bitmap, path: &Path) -> Vec<OsString> {
+    let granularity = 1u64 << bitmap.granularity_bits.min(31);
+    let head = ["bitmap", "--add", "-g"].map(Into::into).into_iter();
+    head.chain([granularity.to_string().into(), path.into(), part_name('b', index).into()]).collect()
 }
 
 impl Qcow2 {
@@ -44,7 +137,9 @@ impl Qcow2 {
             (self.lazy_refcounts, "lazy_refcounts=on"),
             (self.extended_l2, "extended_l2=on"),
             (self.zstd, "compression_type=zstd"),
-            (self.preallocated, "preallocation=metadata"),
+            (self.preallocated && self.space == Space::Sparse, "preallocation=metadata"),
+            (self.preallocated && self.space == Space::Falloc, "preallocation=falloc"),
+            (self.preallocated && self.space == Space::Full, "preallocation=full"),
         ] {
             if on {
                 options.push(option.to_owned());
@@ -70,30 +165,6 @@ impl Write {
     }
 }
 
-fn commands(fixture: &Fixture) -> Vec<String> {
-    let cluster = fixture.format.qcow2().map_or(1, Qcow2::cluster_size);
-    fixture.writes.iter().flat_map(|write| write.qemu_io_commands(cluster)).collect()
-}
-
-/// A crash of the machine may take a fixture with it: nothing is flushed.
-fn write_args(format: &str, path: &Path, commands: &[String]) -> Vec<OsString> {
-    let mut args: Vec<OsString> = ["-t", "unsafe", "-f", format].map(Into::into).into();
-    for command in commands {
-        args.extend(["-c".into(), command.into()]);
-    }
-    args.push(path.into());
-    args
-}
-
-/// Runs a tool that must succeed without a word.
-fn call(tool: &Tool, args: Vec<OsString>) -> Result<(), BuildError> {
-    let command = tool.command(args.clone());
-    let output = tool
-        .run(args, DEADLINE)
-        .map_err(|source| BuildError::Start { program: tool.program.clone(), source })?;
-    // qemu-io says on stdout what failed, and its exit code was not always true.
-    if output.success() && output.stdout.is_empty() && output.stderr.is_empty() {
-        return Ok(());
-    }
-    Err(BuildError::Tool { command: format!("{command:?}"), output: Box::new(output) })
+fn commands(writes: &[Write], cluster: u64) -> Vec<String> {
+    writes.iter().flat_map(|write| write.qemu_io_commands(cluster)).collect()
 }

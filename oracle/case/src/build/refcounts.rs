@@ -72,16 +72,26 @@ pub fn locate(file: &ImageFile, header: &Header, cluster: u64) -> Result<Option<
 
 /// Makes the refcount of a free cluster 1; false where it is not free or has no refcount block.
 pub fn occupy(file: &ImageFile, header: &Header, cluster: u64) -> Result<bool, BuildError> {
+    change(file, header, cluster, 0, 1)
+}
+
+/// Makes the refcount of a cluster 0 if it is 1; false where it is not.
+pub fn forget(file: &ImageFile, header: &Header, cluster: u64) -> Result<bool, BuildError> {
+    change(file, header, cluster, 1, 0)
+}
+
+/// Makes the refcount of a cluster `new` if it is `old`; false where it is not.
+fn change(file: &ImageFile, header: &Header, cluster: u64, old: u64, new: u64) -> Result<bool, BuildError> {
     let Some((block, entry)) = locate(file, header, cluster)? else { return Ok(false) };
     // The eight bytes around the entry, whatever its width.
     let bit = entry * header.width.bits();
     let (word, inner) = (bit / 64 * 8, bit % 64 / header.width.bits());
     let mut bytes = [0; 8];
     file.read(block + word, &mut bytes)?;
-    if header.width.get(&bytes, inner) != 0 {
+    if header.width.get(&bytes, inner) != old {
         return Ok(false);
     }
-    header.width.set(&mut bytes, inner, 1);
+    header.width.set(&mut bytes, inner, new);
     file.write(block + word, &bytes)?;
     Ok(true)
 }

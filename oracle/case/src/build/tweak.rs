@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::BuildError;
 use super::file::ImageFile;
-use super::header::{AUTOCLEAR, COMPATIBLE, Header, L1_SIZE, OFFSET_MASK};
+use super::header::{AUTOCLEAR, COMPATIBLE, CORRUPT, Header, L1_SIZE, OFFSET_MASK};
 use super::refcounts::occupy;
+use super::{BuildError, damage};
 use crate::Tweak;
 
 /// The byte that unreferenced areas are filled with.
@@ -32,6 +32,9 @@ pub fn apply<'a>(tweaks: impl IntoIterator<Item = &'a Tweak>, path: &Path) -> Re
             Tweak::Leak { clusters } => leak(&file, &header, (*clusters).into())?,
             Tweak::ShortTail => short_tail(&file, &header)?,
             Tweak::TrailingBytes { len } => trailing_bytes(&file, &header, (*len).into())?,
+            Tweak::Dirty { lost } => damage::dirty(&file, &header, *lost)?,
+            Tweak::InUseBitmaps => damage::bitmaps_in_use(&file, &header)?,
+            Tweak::Corrupt => damage::set_incompatible(&file, &header, CORRUPT)?,
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! Fixtures: which format with which options, how large, and what layout tricks.
 
 use super::draw::Draw;
-use crate::{Fixture, FormatOptions, Maker, Qcow2, Tweak};
+use super::parts;
+use crate::{Fixture, FormatOptions, Maker, Qcow2, Space, Tweak};
 
 /// Size and cluster that raw cases are built around, in bytes.
 const RAW_UNIT: u64 = 64 << 10;
@@ -16,7 +17,9 @@ pub fn fixture(draw: &mut Draw) -> Fixture {
     let own = draw.below(5) > 2;
     let maker = if own { Maker::Own } else { Maker::Qemu };
     let tweaks = tweaks(draw);
-    Fixture { size, format: FormatOptions::Qcow2(options), maker, writes: Vec::new(), tweaks }
+    let mut fixture = Fixture { maker, tweaks, ..Fixture::new(FormatOptions::Qcow2(options), size) };
+    parts::parts(draw, &mut fixture);
+    fixture
 }
 
 fn raw(draw: &mut Draw) -> Fixture {
@@ -30,7 +33,8 @@ fn raw(draw: &mut Draw) -> Fixture {
     };
     let odd = !size.is_multiple_of(512);
     let maker = if odd || draw.rarely(48) { Maker::Own } else { Maker::Qemu };
-    Fixture { size, format: FormatOptions::Raw, maker, writes: Vec::new(), tweaks: Vec::new() }
+    let made_by = parts::made_by(draw);
+    Fixture { maker, made_by, ..Fixture::new(FormatOptions::Raw, size) }
 }
 
 fn qcow2(draw: &mut Draw) -> Qcow2 {
@@ -42,6 +46,7 @@ fn qcow2(draw: &mut Draw) -> Qcow2 {
         extended_l2: draw.rarely(80),
         zstd: draw.rarely(64),
         preallocated: draw.rarely(32),
+        space: draw.pick([Space::Sparse, Space::Sparse, Space::Falloc, Space::Full]),
     }
 }
 
@@ -89,10 +94,16 @@ fn tweaks(draw: &mut Draw) -> Vec<Tweak> {
         let len = u32::try_from(1 + draw.below(100_000)).unwrap_or(1);
         tweaks.push(Tweak::TrailingBytes { len });
     }
+    if draw.rarely(12) {
+        tweaks.push(Tweak::Dirty { lost: u16::from(small(draw, 8)) - 1 });
+    }
+    if draw.rarely(2) {
+        tweaks.push(Tweak::Corrupt);
+    }
     tweaks
 }
 
 /// 1 to `most`.
-fn small(draw: &mut Draw, most: u8) -> u8 {
+pub fn small(draw: &mut Draw, most: u8) -> u8 {
     u8::try_from(1 + draw.below(most.into())).unwrap_or(1)
 }

@@ -2,7 +2,7 @@
 
 use super::draw::Draw;
 use crate::legalize::bounds::growth_cap;
-use crate::{Fixture, FormatOptions, Preallocation, Resize, size, target, virtual_size};
+use crate::{Fixture, FormatOptions, Preallocation, Resize, size, target_of, virtual_size};
 
 /// One to three resizes of `fixture`.
 pub fn resizes(draw: &mut Draw, fixture: &Fixture) -> Vec<Resize> {
@@ -12,7 +12,7 @@ pub fn resizes(draw: &mut Draw, fixture: &Fixture) -> Vec<Resize> {
     for _ in 0..count {
         let resize =
             if draw.rarely(20) { refused(draw, fixture, current) } else { wanted(draw, fixture, current) };
-        if let Ok(new) = target(&fixture.format, current, &resize) {
+        if let Ok(new) = target_of(fixture, current, &resize) {
             current = virtual_size(&fixture.format, new);
         }
         resizes.push(resize);
@@ -39,7 +39,7 @@ fn preallocation(draw: &mut Draw, format: &FormatOptions) -> Preallocation {
     use Preallocation::{Falloc, Full, Metadata, Off};
     match format {
         FormatOptions::Raw if draw.rarely(72) => draw.pick([Off, Falloc, Full, Falloc, Full, Metadata]),
-        FormatOptions::Qcow2(_) if draw.rarely(8) => draw.pick([Off, Metadata, Falloc, Full]),
+        FormatOptions::Qcow2(_) if draw.rarely(32) => draw.pick([Off, Metadata, Falloc, Full]),
         _ => Off,
     }
 }

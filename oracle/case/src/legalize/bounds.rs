@@ -1,6 +1,7 @@
 //! How large a generated case may be, so that qemu-img answers it in a fraction of a second.
 
-use crate::{FormatOptions, Qcow2};
+use super::parts::MAX_BITS;
+use crate::{Fixture, FormatOptions, Qcow2};
 
 /// Guest bytes that the writes of one case may fill with data.
 pub const DATA_BUDGET: u64 = 4 << 20;
@@ -42,6 +43,20 @@ pub fn growth_cap(format: &FormatOptions) -> u64 {
     let by_l1 = options.l2_coverage().saturating_mul(l1_cap(options));
     let by_slices = (options.l2_coverage() / slices).saturating_mul(L2_SLICES);
     by_l1.min(by_slices).min(options.max_size())
+}
+
+/// Clusters of an image each of which may have to be mapped: over a longer backing file, in a raw data file.
+const MAPPED_CLUSTERS: u64 = 4096;
+
+/// The largest virtual size that a case with this fixture resizes to, in bytes: [`growth_cap`], or what its parts bear.
+pub fn growth_cap_of(fixture: &Fixture) -> u64 {
+    let cap = growth_cap(&fixture.format);
+    let Some(options) = fixture.format.qcow2() else { return cap };
+    let mapped = fixture.backing.is_some() || fixture.data_file.is_some();
+    let by_clusters = if mapped { MAPPED_CLUSTERS * options.cluster_size() } else { u64::MAX };
+    let granularities = fixture.bitmaps.iter().map(|bitmap| bitmap.granularity_bits.clamp(9, 31));
+    let by_bits = granularities.min().map_or(u64::MAX, |bits| MAX_BITS << bits);
+    cap.min(by_clusters).min(by_bits)
 }
 
 /// The largest virtual size of a fixture, in bytes.

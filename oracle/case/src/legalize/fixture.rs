@@ -1,8 +1,9 @@
 //! Which options, sizes and layout tricks go together.
 
-use super::bounds::{fixture_cap, growth_cap};
+use super::bounds::{PREALLOCATED_GROWTH, fixture_cap, growth_cap_of};
+use super::parts;
 use crate::geometry::SECTOR;
-use crate::{Fixture, FormatOptions, Maker, Qcow2, Tweak, virtual_size};
+use crate::{Fixture, FormatOptions, Maker, Qcow2, Space, Tweak, virtual_size};
 
 /// Header extension types that mean something to a reader, and the end marker.
 const KNOWN_EXTENSIONS: [u32; 6] = [0, 0xe279_2aca, 0x6803_f857, 0x2385_2875, 0x0537_be77, 0x4441_5441];
@@ -20,10 +21,12 @@ impl Fixture {
         if let FormatOptions::Qcow2(options) = &mut self.format {
             options.legalize();
         }
-        self.size = self.size.min(fixture_cap(&self.format));
+        parts::legalize(self);
+        self.size = self.size.min(fixture_cap(&self.format)).min(growth_cap_of(self));
         self.legalize_maker();
         self.legalize_tweaks();
         super::writes::legalize(self);
+        parts::settle(self);
     }
 
     fn legalize_maker(&mut self) {
@@ -32,6 +35,13 @@ impl Fixture {
             FormatOptions::Raw => {}
             FormatOptions::Qcow2(options) => {
                 self.size = self.size / SECTOR * SECTOR;
+                if !options.space.is_sparse() && self.size > PREALLOCATED_GROWTH {
+                    options.space = Space::Sparse;
+                }
+                // There is nothing to take a snapshot of, and nothing for a bitmap to stand for.
+                if !self.snapshots.is_empty() || !self.bitmaps.is_empty() {
+                    self.size = self.size.max(SECTOR);
+                }
                 if self.maker == Maker::Own && options.extended_l2 {
                     options.preallocated = false;
                 }
@@ -48,7 +58,7 @@ impl Fixture {
         self.tweaks.retain_mut(|tweak| tweak.legalize(options, own));
         self.tweaks.sort_by_key(place);
         self.tweaks.dedup_by_key(|tweak| place(tweak));
-        debug_assert!(virtual_size(&self.format, self.size) <= growth_cap(&self.format));
+        debug_assert!(virtual_size(&self.format, self.size) <= growth_cap_of(self));
     }
 }
 
@@ -95,7 +105,12 @@ impl Tweak {
                 *clusters = (*clusters).clamp(1, 64);
                 true
             }
-            Self::ShortTail => true,
+            Self::Dirty { lost } => {
+                *lost = (*lost).min(16);
+                options.version == 3
+            }
+            Self::Corrupt => options.version == 3,
+            Self::ShortTail | Self::InUseBitmaps => true,
             Self::TrailingBytes { len } => {
                 *len = (*len).clamp(1, 256 << 10);
                 true
@@ -122,5 +137,8 @@ fn place(tweak: &Tweak) -> u8 {
         Tweak::Leak { .. } => 5,
         Tweak::ShortTail => 6,
         Tweak::TrailingBytes { .. } => 7,
+        Tweak::Dirty { .. } => 8,
+        Tweak::InUseBitmaps => 9,
+        Tweak::Corrupt => 10,
     }
 }

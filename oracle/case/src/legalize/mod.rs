@@ -4,12 +4,16 @@
 
 pub(crate) mod bounds;
 mod fixture;
+mod parts;
 mod writes;
 
 use crate::{
-    Case, Fixture, FormatOptions, Preallocation, Refusal, Resize, expected_after, size, target, virtual_size,
+    Case, Fixture, FormatOptions, Preallocation, Refusal, Resize, expected_after, size, target_of,
+    virtual_size,
 };
-use bounds::{MAX_RESIZES, PREALLOCATED_GROWTH, growth_cap, shrink_slots};
+use bounds::{
+    MAX_RESIZES, PREALLOCATED_CLUSTERS, PREALLOCATED_GROWTH, growth_cap, growth_cap_of, shrink_slots,
+};
 
 impl Case {
     /// Makes the case legal; a legal one stays as it is.
@@ -19,27 +23,30 @@ impl Case {
         let mut current = virtual_size(&self.fixture.format, self.fixture.size);
         for resize in &mut self.resizes {
             resize.legalize(&self.fixture, current);
-            if let Ok(new) = target(&self.fixture.format, current, resize) {
+            if let Ok(new) = target_of(&self.fixture, current, resize) {
                 current = virtual_size(&self.fixture.format, new);
             }
         }
         let size = expected_after(self).size();
-        writes::legalize_after(&mut self.after, &self.fixture.format, size);
+        writes::legalize_after(&mut self.after, &self.fixture, size);
     }
 }
 
 impl Resize {
     fn legalize(&mut self, fixture: &Fixture, current: u64) {
-        match (target(&fixture.format, current, self), &fixture.format) {
+        match (target_of(fixture, current, self), &fixture.format) {
             (Ok(new), format) => {
-                let bounded = bounded(format, current, new);
+                let bounded = bounded(fixture, current, new);
                 if bounded != new {
                     self.size = size::spell(bounded);
                 }
                 self.settle_preallocation(format, bounded.saturating_sub(current));
             }
             // Which of two reasons wins is no question for a generated case.
-            (Err(Refusal::Unaligned | Refusal::TooLarge), FormatOptions::Qcow2(_)) => {
+            (
+                Err(Refusal::Unaligned | Refusal::TooLarge | Refusal::ZeroClusters),
+                FormatOptions::Qcow2(_),
+            ) => {
                 self.preallocation = Preallocation::Off;
             }
             (Err(Refusal::TooLarge), FormatOptions::Raw) => {
@@ -50,20 +57,24 @@ impl Resize {
         }
     }
 
-    /// A qcow2 image is not preallocated on resize, and a raw one not by much.
+    /// Nothing is preallocated by much.
     fn settle_preallocation(&mut self, format: &FormatOptions, growth: u64) {
-        let raw = format.qcow2().is_none();
         let written = matches!(self.preallocation, Preallocation::Falloc | Preallocation::Full);
-        if !raw || (written && growth > PREALLOCATED_GROWTH) {
+        let most = match format.qcow2() {
+            Some(options) => PREALLOCATED_GROWTH.min(PREALLOCATED_CLUSTERS * options.cluster_size()),
+            None if written => PREALLOCATED_GROWTH,
+            None => u64::MAX,
+        };
+        if growth > most {
             self.preallocation = Preallocation::Off;
         }
     }
 }
 
 /// `new`, or the nearest size to it that a resize from `current` reaches in good time.
-fn bounded(format: &FormatOptions, current: u64, new: u64) -> u64 {
-    let new = new.min(growth_cap(format));
-    let Some(options) = format.qcow2() else {
+fn bounded(fixture: &Fixture, current: u64, new: u64) -> u64 {
+    let new = new.min(growth_cap_of(fixture));
+    let Some(options) = fixture.format.qcow2() else {
         return new;
     };
     let (from, to) = (options.l1_entries(current), options.l1_entries(new));

@@ -7,16 +7,21 @@ use crate::{Fixture, FormatOptions, Qcow2, Write, WriteKind};
 
 /// Makes the writes of a fixture ones that qemu-io carries out.
 pub fn legalize(fixture: &mut Fixture) {
-    let mut gate = Gate::new(&fixture.format, fixture.size);
     let mut writes = std::mem::take(&mut fixture.writes);
+    let mut gate = Gate::new(fixture, fixture.size);
     writes.truncate(MAX_WRITES);
     writes.retain_mut(|write| gate.admit(write));
     fixture.writes = writes;
 }
 
+/// Makes the writes of a disk behind an overlay plain data.
+pub fn legalize_plain(writes: &mut Vec<Write>, size: u64) {
+    legalize_after(writes, &Fixture::new(FormatOptions::Raw, size), size);
+}
+
 /// Makes the writes after the last resize plain data within an image of `size` bytes.
-pub fn legalize_after(writes: &mut Vec<Write>, format: &FormatOptions, size: u64) {
-    let mut gate = Gate::new(format, size);
+pub fn legalize_after(writes: &mut Vec<Write>, fixture: &Fixture, size: u64) {
+    let mut gate = Gate::new(fixture, size);
     writes.truncate(MAX_WRITES);
     writes.retain_mut(|write| {
         write.kind = WriteKind::Data;
@@ -36,12 +41,21 @@ struct Gate<'a> {
     /// Whether a compressed cluster was overwritten. qemu 10.0 then packs the next one of the same session where the freed
     /// one was, even if something else lies there by now, and reports a corruption.
     given_up: bool,
+    /// Whether nothing can be compressed: there are no compressed clusters in a data file, and a narrow refcount does not
+    /// count all clusters that share one with every snapshot that has them.
+    plain: bool,
+    /// Whether there is a disk behind this one, that a discard may show.
+    overlay: bool,
 }
 
 impl<'a> Gate<'a> {
-    fn new(format: &'a FormatOptions, size: u64) -> Self {
+    fn new(fixture: &'a Fixture, size: u64) -> Self {
+        let options = fixture.format.qcow2();
+        let narrow = options.is_some_and(|options| options.refcount_bits < 16);
         Self {
-            options: format.qcow2(),
+            options,
+            plain: fixture.data_file.is_some() || (narrow && !fixture.snapshots.is_empty()),
+            overlay: fixture.backing.is_some(),
             size,
             budget: DATA_BUDGET,
             touched: Vec::new(),
@@ -77,11 +91,11 @@ impl<'a> Gate<'a> {
     }
 
     fn settle_kind(&self, write: &mut Write) {
-        let plain = self.given_up || self.options.is_none_or(|options| options.preallocated);
+        let plain = self.plain || self.given_up || self.options.is_none_or(|options| options.preallocated);
         write.kind = match write.kind {
             WriteKind::Compressed if plain => WriteKind::Data,
             // Whether a discarded range of a raw file reads as zeros is up to the file system.
-            WriteKind::Discard if self.options.is_none() => WriteKind::Unmap,
+            WriteKind::Discard if self.options.is_none() || self.overlay => WriteKind::Unmap,
             kind => kind,
         };
         if !matches!(write.kind, WriteKind::Data | WriteKind::Compressed) {

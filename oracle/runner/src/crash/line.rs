@@ -21,13 +21,13 @@ pub type Labelled = (String, Case);
 
 /// What there is to do.
 enum Job {
-    Case(usize, Labelled),
+    Case(usize, Box<Labelled>),
     Question(usize, Box<Question>),
 }
 
 /// What was done.
 enum Done {
-    Case(usize, Labelled, Result<CaseReport, String>),
+    Case(usize, Box<Labelled>, Result<CaseReport, String>),
     /// Of this case.
     Opinion(usize, Result<(), BadState>),
     /// There are no more cases.
@@ -69,7 +69,7 @@ impl<'c> Office<'c> {
             if !desk.enough && desk.begun < desk.settled + AHEAD {
                 if let Some(case) = desk.cases.next() {
                     desk.begun += 1;
-                    return Some(Job::Case(desk.begun - 1, case));
+                    return Some(Job::Case(desk.begun - 1, Box::new(case)));
                 }
                 desk.enough = true;
                 // Nobody listens only when everything has ended.
@@ -168,7 +168,7 @@ impl<'b> Collector<'b> {
             match did {
                 Done::Case(number, case, report) => {
                     self.back += 1;
-                    self.early.insert(number, (case, report));
+                    self.early.insert(number, (*case, report));
                     self.settle(office);
                 }
                 Done::Opinion(case, said) => {

@@ -78,11 +78,9 @@ fn fixture() -> Fixture {
     };
     let options = Qcow2 { cluster_bits: 9, ..Qcow2::default() };
     Fixture {
-        size: SIZE,
-        format: FormatOptions::Qcow2(options),
         maker: Maker::Own,
         writes: (0..64).map(write).collect(),
-        tweaks: Vec::new(),
+        ..Fixture::new(FormatOptions::Qcow2(options), SIZE)
     }
 }
 

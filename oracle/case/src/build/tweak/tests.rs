@@ -12,13 +12,8 @@ const CLUSTER: usize = 512;
 fn with(tweaks: &[Tweak]) -> (Vec<u8>, Vec<u8>) {
     let options = Qcow2 { cluster_bits: 9, ..Qcow2::default() };
     let data = Write { kind: WriteKind::Data, pattern: 0x11, offset: 0, len: 100 };
-    let fixture = Fixture {
-        size: 512,
-        format: FormatOptions::Qcow2(options),
-        maker: Maker::Own,
-        writes: vec![data],
-        tweaks: Vec::new(),
-    };
+    let plain = Fixture::new(FormatOptions::Qcow2(options), 512);
+    let fixture = Fixture { maker: Maker::Own, writes: vec![data], ..plain };
     let dir = tempfile::tempdir().unwrap();
     let none = Tools { qemu_img: Tool::new("none"), qemu_io: Tool::new("none") };
     let plain = fs::read(build(&fixture, dir.path(), &none).unwrap()).unwrap();
@@ -33,6 +28,15 @@ fn with(tweaks: &[Tweak]) -> (Vec<u8>, Vec<u8>) {
 /// Offsets of the bytes that differ, a longer file's surplus left out.
 fn changed(one: &[u8], other: &[u8]) -> Vec<usize> {
     one.iter().zip(other).enumerate().filter(|(_, (a, b))| a != b).map(|(place, _)| place).collect()
+}
+
+#[test]
+fn a_dirty_image_has_its_bit_and_lost_a_refcount() {
+    let (tweaked, plain) = with(&[Tweak::Dirty { lost: 1 }, Tweak::Corrupt]);
+    assert_eq!(tweaked[79], plain[79] | 0b11);
+    let places = changed(&tweaked, &plain);
+    assert!(places.len() == 2 && places[0] == 79, "{places:?}");
+    assert_eq!((plain[places[1]], tweaked[places[1]]), (1, 0));
 }
 
 #[test]
