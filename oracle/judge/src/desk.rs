@@ -3,6 +3,7 @@
 use crate::subject::{Family, IMAGE, Qemu, Ran, Subject, run_tool};
 use crate::{JudgeError, State};
 use oracle_case::Case;
+use oracle_case::parts::DATA_FILE;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ impl<'a> Desk<'a> {
     /// A desk for `case` that may use `dir` and ask `readers`.
     #[must_use]
     pub fn new(case: &'a Case, dir: &'a Path, readers: &[&'a Qemu]) -> Self {
-        let able = |q: &&&Qemu| q.unable(&case.fixture.format).is_none();
+        let able = |q: &&&Qemu| q.unable(&case.fixture).is_none();
         let mut readers: Vec<&Qemu> = readers.iter().filter(able).copied().collect();
         readers.sort_by_key(|q| q.version());
         Self { case, dir, readers, common: false, answers: RefCell::default(), scratch: RefCell::new(0) }
@@ -135,8 +136,14 @@ impl<'a> Desk<'a> {
     /// [`JudgeError::Spawn`].
     pub fn compare(&self, who: &Qemu, a: &State, b: &State, format: &str) -> Result<Rc<Answer>, JudgeError> {
         let own = self.case.fixture.format.name();
-        let other = b.path().display().to_string();
-        let args: Vec<String> = ["-f", own, "-F", format, IMAGE, &other].map(Into::into).into();
+        let args: Vec<String> = if self.case.fixture.data_file.is_some() {
+            // A data file that an image names is looked for where the reader is, not where the image is.
+            let named = [with_data_file(own, a), with_data_file(format, b)];
+            ["--image-opts".into()].into_iter().chain(named).collect()
+        } else {
+            let other = b.path().display().to_string();
+            ["-f", own, "-F", format, IMAGE, &other].map(Into::into).into()
+        };
         let key = format!("{} compare {} {format} {}", who.name(), a.fingerprint, b.fingerprint);
         self.remembered(key, || who.run(&a.dir, "compare", &args))
     }
@@ -192,4 +199,15 @@ impl<'a> Desk<'a> {
         self.answers.borrow_mut().insert(key, Rc::clone(&answer));
         Ok(answer)
     }
+}
+
+/// An image in the words of `--image-opts`, with the data file that lies next to it if there is one.
+fn with_data_file(format: &str, image: &State) -> String {
+    let escaped = |path: PathBuf| path.display().to_string().replace(',', ",,");
+    let mut text = format!("driver={format},file.driver=file,file.filename={}", escaped(image.path()));
+    let data = image.dir.join(DATA_FILE);
+    if format == "qcow2" && data.exists() {
+        text += &format!(",data-file.driver=file,data-file.filename={}", escaped(data));
+    }
+    text
 }

@@ -3,7 +3,7 @@
 use crate::subject::{Family, Subject};
 use crate::verdict::{Class, Direction, Kind};
 use crate::{JudgeError, Version};
-use oracle_case::{Case, Tweak, WriteKind};
+use oracle_case::{Case, Preallocation, Tweak, WriteKind};
 use serde::Deserialize;
 
 /// One known divergence.
@@ -44,6 +44,10 @@ enum Predicate {
     UnknownAutoclear,
     /// The fixture has compressed clusters.
     Compressed,
+    /// A resize asks for `metadata`.
+    Metadata,
+    /// The fixture has bitmaps.
+    Bitmaps,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +77,8 @@ const CASES: &[(&str, &str)] = &[
     case!("shrink-moves-no-refcount-table"),
     case!("boundary-tail-is-zero"),
     case!("compressed-boundary-tail"),
+    case!("reused-clusters-are-zero"),
+    case!("bitmaps-stay-where-they-are"),
     case!("no-change-writes-nothing"),
     case!("header-is-patched"),
 ];
@@ -156,6 +162,10 @@ impl Predicate {
                 let tweaks = &case.fixture.tweaks;
                 tweaks.iter().any(|tweak| matches!(tweak, Tweak::AutoclearBit { .. }))
             }
+            Self::Metadata => {
+                case.resizes.iter().any(|resize| resize.preallocation == Preallocation::Metadata)
+            }
+            Self::Bitmaps => !case.fixture.bitmaps.is_empty(),
             Self::Compressed => case.fixture.writes.iter().any(|write| write.kind == WriteKind::Compressed),
         }
     }

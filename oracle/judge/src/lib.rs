@@ -29,7 +29,7 @@ pub use error::JudgeError;
 pub use known::{Known, known};
 pub use oracles::{Oracle, all, between};
 pub use other::Other;
-pub use record::{Record, State, Step, record};
+pub use record::{Part, Record, State, Step, record};
 pub use subject::{Family, Instar, Qemu, Subject};
 pub use trial::{Scope, Trial};
 pub use verdict::{Class, Direction, Finding, Kind, Verdict};

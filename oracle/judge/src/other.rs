@@ -2,7 +2,7 @@
 
 use crate::subject::{Family, IMAGE, Subject, run_tool_within};
 use crate::{JudgeError, Version};
-use oracle_case::FormatOptions;
+use oracle_case::Fixture;
 use oracle_case::child::Tool;
 use std::path::Path;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Subject for Other {
         Family::Other
     }
 
-    fn unable(&self, _: &FormatOptions) -> Option<String> {
+    fn unable(&self, _: &Fixture) -> Option<String> {
         None
     }
 

@@ -3,6 +3,8 @@
 use crate::subject::{IMAGE, Ran, Subject, resize_args};
 use crate::{JudgeError, sparse};
 use oracle_case::Case;
+use oracle_case::parts::is_part;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,12 +13,23 @@ use std::path::{Path, PathBuf};
 pub struct State {
     /// The directory; the image in it is [`IMAGE`].
     pub dir: PathBuf,
-    /// See [`sparse::fingerprint`].
+    /// See [`sparse::fingerprint`]; with those of the files that belong to it, if there are any.
     pub fingerprint: String,
     /// Length of the file in bytes.
     pub len: u64,
     /// Bytes allocated on the host.
     pub allocated: u64,
+    /// The files next to it that belong to it, by name.
+    pub parts: BTreeMap<String, Part>,
+}
+
+/// A backing or data file of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// See [`sparse::fingerprint`].
+    pub fingerprint: String,
+    /// Length in bytes.
+    pub len: u64,
 }
 
 impl State {
@@ -28,11 +41,14 @@ impl State {
         let dir = dir.into();
         let path = dir.join(IMAGE);
         let meta = std::fs::metadata(&path).map_err(JudgeError::io(&path))?;
+        let parts = parts(&dir)?;
+        let others = parts.iter().map(|(name, part)| format!("+{name}:{}", part.fingerprint));
         Ok(Self {
-            fingerprint: sparse::fingerprint(&path)?,
+            fingerprint: sparse::fingerprint(&path)? + &others.collect::<String>(),
             len: meta.len(),
             allocated: meta.blocks() * 512,
             dir,
+            parts,
         })
     }
 
@@ -42,14 +58,32 @@ impl State {
         self.dir.join(IMAGE)
     }
 
-    /// A directory of its own for a copy of this image.
+    /// A directory of its own for a copy of this image and what belongs to it.
     ///
     /// # Errors
     /// [`JudgeError::Io`].
     pub fn copy_to(&self, dir: &Path) -> Result<(), JudgeError> {
         std::fs::create_dir_all(dir).map_err(JudgeError::io(dir))?;
+        for name in self.parts.keys() {
+            sparse::copy(&self.dir.join(name), &dir.join(name))?;
+        }
         sparse::copy(&self.path(), &dir.join(IMAGE))
     }
+}
+
+/// The files in `dir` that belong to the image there.
+fn parts(dir: &Path) -> Result<BTreeMap<String, Part>, JudgeError> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).map_err(JudgeError::io(dir))? {
+        let entry = entry.map_err(JudgeError::io(dir))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_part(&name) {
+            let path = entry.path();
+            let len = entry.metadata().map_err(JudgeError::io(&path))?.len();
+            found.insert(name, Part { fingerprint: sparse::fingerprint(&path)?, len });
+        }
+    }
+    Ok(found)
 }
 
 /// One resize as it went.

@@ -41,8 +41,8 @@ pub trait Subject: Send + Sync {
     /// Whose words it speaks.
     fn family(&self) -> Family;
 
-    /// Why it cannot be given an image with these options, if it cannot.
-    fn unable(&self, format: &FormatOptions) -> Option<String>;
+    /// Why it cannot be given such an image, if it cannot.
+    fn unable(&self, fixture: &Fixture) -> Option<String>;
 
     /// Whether it has no such subcommand.
     fn lacks(&self, _verb: &str) -> bool {
@@ -196,7 +196,7 @@ impl Subject for Instar {
         Family::Instar
     }
 
-    fn unable(&self, _: &FormatOptions) -> Option<String> {
+    fn unable(&self, _: &Fixture) -> Option<String> {
         None
     }
 }
@@ -274,10 +274,23 @@ impl Subject for Qemu {
         Family::Qemu
     }
 
-    fn unable(&self, format: &FormatOptions) -> Option<String> {
-        let q = format.qcow2()?;
+    fn unable(&self, fixture: &Fixture) -> Option<String> {
+        let q = fixture.format.qcow2()?;
         let lacks = |feature| self.lacks.contains(&feature);
+        let before = |numbers: &str| numbers.parse().is_ok_and(|version: Version| self.version < version);
         match q {
+            _ if fixture.data_file.is_some_and(|file| file.raw) && before("6.0") => {
+                Some(format!("{} leaves the new area of a raw data file unmapped", self.name))
+            }
+            _ if fixture.backing.is_some() && before("5.1") => {
+                Some(format!("{} shows what is behind the new area", self.name))
+            }
+            _ if !fixture.snapshots.is_empty() && before("5.1") => {
+                Some(format!("{} resizes nothing that has snapshots", self.name))
+            }
+            _ if !fixture.bitmaps.is_empty() && before("5.1") => {
+                Some(format!("{} has no bitmap command", self.name))
+            }
             _ if q.zstd && lacks(Feature::Zstd) => Some(format!("{} has no zstd", self.name)),
             _ if q.extended_l2 && lacks(Feature::ExtendedL2) => {
                 Some(format!("{} has no extended L2", self.name))

@@ -67,7 +67,7 @@ pub fn look_at_case(equipment: &Equipment, case: &Case, dir: &Path, explain: boo
     }
     let mut rights: Vec<Right> = Vec::new();
     for (i, qemu) in equipment.qemus.iter().enumerate() {
-        rights.push(match qemu.unable(&case.fixture.format) {
+        rights.push(match qemu.unable(&case.fixture) {
             Some(why) => (i, Err(why)),
             None => {
                 let place = dir.join(format!("qemu{}", qemu.name().replace("qemu-img ", "-")));
@@ -133,7 +133,8 @@ type Right<'a> = (usize, Result<Record<'a>, String>);
 pub fn fixture(equipment: &Equipment, case: &Case, dir: &Path) -> Result<State> {
     let place = dir.join("fixture");
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
-    let built = build(&case.fixture, &place, &equipment.makers).context("building the fixture")?;
+    let built =
+        build(&case.fixture, &place, &equipment.makers_of(&case.fixture)).context("building the fixture")?;
     let image = place.join(IMAGE);
     std::fs::rename(&built, &image).with_context(|| image.display().to_string())?;
     Ok(State::of(place)?)

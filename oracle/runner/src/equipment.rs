@@ -4,8 +4,8 @@ use crate::archive::Archive;
 use crate::args::{Common, EngineName};
 use crate::pair::{self, Pair};
 use anyhow::{Context, Result, bail};
-use oracle_case::Tools;
 use oracle_case::child::Tool;
+use oracle_case::{Fixture, Tools};
 use oracle_judge::subject::{IMAGE, run_tool};
 use oracle_judge::{Instar, Oracle, Qemu, Subject, all, between};
 use std::path::Path;
@@ -21,6 +21,8 @@ pub struct Equipment {
     pub qemus: Vec<Qemu>,
     /// What makes the fixtures: the newest qemu-img that has a qemu-io.
     pub makers: Tools,
+    /// Every qemu-img that may make fixtures, oldest first, whichever ones are compared.
+    pub elders: Vec<Qemu>,
     /// What was found, and what not and why; for people.
     pub notes: Vec<String>,
     /// The two that are compared with each other instead, if two were named; `qemus` then reads what they leave.
@@ -41,7 +43,15 @@ impl Equipment {
         let qemus = qemus(args, &archive, dir, &mut notes)?;
         let makers = makers(&archive, &qemus)?;
         let instars = instars(args, dir, &mut notes)?;
-        Ok(Self { instars, qemus, makers, notes, pair: None })
+        let elders = elders(&archive, dir)?;
+        Ok(Self { instars, qemus, makers, elders, notes, pair: None })
+    }
+
+    /// What makes this fixture.
+    pub fn makers_of(&self, fixture: &Fixture) -> Tools {
+        let able = |qemu: &&Qemu| !fixture.made_by.is_newest() && qemu.unable(fixture).is_none();
+        let tools = |qemu: &Qemu| Some(Tools { qemu_img: qemu.tool().clone(), qemu_io: qemu.io()?.clone() });
+        self.elders.iter().filter(able).find_map(tools).unwrap_or_else(|| self.makers.clone())
     }
 
     /// The oracles that are asked.
@@ -88,6 +98,15 @@ pub fn makers(archive: &Archive, compared: &[Qemu]) -> Result<Tools> {
     let newest = newest.iter().rev().find_map(|e| tools(&e.qemu_img, e.qemu_io.as_ref()));
     let given = || compared.iter().rev().find_map(|q| tools(q.tool(), q.io()));
     newest.or_else(given).context("no qemu-io next to any qemu-img: install it (it makes the fixtures)")
+}
+
+/// Every version that has a qemu-io, oldest first.
+///
+/// # Errors
+/// One does not run.
+pub fn elders(archive: &Archive, dir: &Path) -> Result<Vec<Qemu>> {
+    let entries = archive.entries()?.into_iter().filter(|entry| entry.qemu_io.is_some());
+    entries.map(|entry| Ok(Qemu::probe(entry.qemu_img, entry.qemu_io, dir)?)).collect()
 }
 
 /// The instar that `args` asks for.

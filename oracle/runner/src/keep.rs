@@ -8,6 +8,7 @@ use crate::run::{Outcome, in_directory};
 use crate::shrink::{Limits, weight};
 use crate::tally::Group;
 use anyhow::{Context, Result};
+use oracle_case::parts::is_part;
 use oracle_judge::{Class, sparse, subject::IMAGE};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -115,13 +116,15 @@ fn slug(class: &Class) -> String {
     class.to_string().chars().map(letter).collect()
 }
 
-/// Copies every image below `from`, named after the directories it lies in.
+/// Copies every image below `from` and what belongs to it, named after the directories it lies in.
 fn keep_images(from: &Path, to: &Path, name: &str) -> Result<()> {
     for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;
         let own = entry.file_name().to_string_lossy().into_owned();
         if own == IMAGE {
             sparse::copy(&entry.path(), &to.join(format!("{name}.img")))?;
+        } else if is_part(&own) {
+            sparse::copy(&entry.path(), &to.join(format!("{name}.{own}")))?;
         } else if entry.path().is_dir() && !own.starts_with("scratch") {
             let name = if name.is_empty() { own } else { format!("{name}-{own}") };
             keep_images(&entry.path(), to, &name)?;

@@ -1,6 +1,6 @@
 //! Making a case smaller while it still shows what it shows.
 
-use oracle_case::{Case, FormatOptions, Maker, Preallocation, Qcow2};
+use oracle_case::{Backing, Case, FormatOptions, MadeBy, Maker, Preallocation, Qcow2, Space};
 use std::time::Instant;
 
 /// Sizes and size words that are easy to read, the simplest first.
@@ -58,6 +58,10 @@ fn fewer_parts(case: &Case, offer: Offer) {
         c.after.clear();
         c.fixture.writes.clear();
         c.fixture.tweaks.clear();
+        c.fixture.snapshots.clear();
+        c.fixture.bitmaps.clear();
+        c.fixture.data_file = None;
+        c.fixture.backing = None;
     });
     offer(&|c| c.after.clear());
     offer(&|c| c.fixture.writes.clear());
@@ -68,6 +72,14 @@ fn fewer_parts(case: &Case, offer: Offer) {
     for i in 0..case.fixture.tweaks.len() {
         offer(&|c| take(&mut c.fixture.tweaks, i));
     }
+    offer(&|c| c.fixture.snapshots.clear());
+    offer(&|c| c.fixture.bitmaps.clear());
+    offer(&|c| c.fixture.data_file = None);
+    offer(&|c| c.fixture.backing = None);
+    offer(&|c| c.fixture.snapshots.truncate(1));
+    offer(&|c| c.fixture.bitmaps.truncate(1));
+    offer(&|c| c.fixture.backing.iter_mut().for_each(|backing| backing.backing = None));
+    offer(&|c| c.fixture.backing.iter_mut().for_each(|backing| backing.writes.clear()));
     let writes = case.fixture.writes.len();
     offer(&|c| c.fixture.writes.truncate(writes / 2));
     offer(&|c| c.fixture.writes = c.fixture.writes.split_off(writes / 2));
@@ -85,6 +97,11 @@ fn plainer_options(case: &Case, offer: Offer) {
         }
     };
     offer(&|c| c.fixture.maker = Maker::default());
+    offer(&|c| c.fixture.made_by = MadeBy::default());
+    offer(&|c| c.fixture.backing.iter_mut().for_each(|backing| backing.absolute = false));
+    offer(&|c| c.fixture.backing.iter_mut().for_each(|backing| backing.size = 2 << 20));
+    offer(&|c| c.fixture.data_file.iter_mut().for_each(|file| file.raw = false));
+    offer(&plain(|q| q.space = Space::Sparse));
     offer(&plain(|q| *q = Qcow2::default()));
     offer(&plain(|q| (q.lazy_refcounts, q.zstd, q.preallocated) = (false, false, false)));
     offer(&plain(|q| q.extended_l2 = false));
@@ -136,7 +153,7 @@ pub fn weight(case: &Case) -> (usize, usize) {
     let fixture = &case.fixture;
     let plain = Qcow2::default();
     let options = fixture.format.qcow2().map_or(0, |q| {
-        let flags = [q.lazy_refcounts, q.zstd, q.preallocated, q.extended_l2];
+        let flags = [q.lazy_refcounts, q.zstd, q.preallocated, q.extended_l2, !q.space.is_sparse()];
         let values = [
             q.cluster_bits != plain.cluster_bits,
             q.refcount_bits != plain.refcount_bits,
@@ -144,14 +161,19 @@ pub fn weight(case: &Case) -> (usize, usize) {
         ];
         flags.into_iter().chain(values).filter(|unusual| *unusual).count()
     });
-    let unusual = usize::from(fixture.maker != Maker::default());
+    let unusual = usize::from(fixture.maker != Maker::default()) + usize::from(!fixture.made_by.is_newest());
     let resizes = case.resizes.iter();
     let asked =
         resizes.map(|r| 1 + usize::from(r.preallocation != Preallocation::Off) + usize::from(!r.name_format));
-    let parts = fixture.writes.len() + fixture.tweaks.len() + case.after.len();
+    let chain = fixture.backing.iter().flat_map(Backing::chain);
+    let behind: usize = chain.map(|b| 1 + b.writes.len() + usize::from(b.absolute)).sum();
+    let data_file = fixture.data_file.map_or(0, |file| 1 + usize::from(file.raw));
+    let inside = fixture.snapshots.len() + fixture.bitmaps.len() + data_file + behind;
+    let parts = fixture.writes.len() + fixture.tweaks.len() + case.after.len() + inside;
     let words: usize = case.resizes.iter().map(|r| r.size.len()).sum();
     let written: usize = fixture.writes.iter().map(|w| digits(w.offset) + digits(w.len)).sum();
-    (parts + options + unusual + asked.sum::<usize>(), digits(fixture.size) + words + written)
+    let behind: usize = fixture.backing.iter().map(|backing| digits(backing.size)).sum();
+    (parts + options + unusual + asked.sum::<usize>(), digits(fixture.size) + behind + words + written)
 }
 
 /// How long a number is when it is written with a binary suffix.

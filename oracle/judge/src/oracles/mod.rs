@@ -1,7 +1,9 @@
 //! The oracles: each looks at a trial in one way of its own.
 
+mod bitmaps;
 mod check;
 mod clean;
+mod companions;
 mod content;
 mod engines;
 mod fresh;
@@ -16,6 +18,7 @@ mod own_info;
 mod parity;
 mod reader;
 mod refusal;
+mod snapshots;
 mod support;
 mod untouched;
 mod writable;
@@ -59,6 +62,9 @@ pub fn all() -> &'static [&'static dyn Oracle] {
         &own_info::OwnInfo("instar-info"),
         &own_check::OwnCheck("instar-check"),
         &host_size::HostSize,
+        &companions::Companions,
+        &snapshots::Snapshots,
+        &bitmaps::Bitmaps,
         &writable::Writable,
         &metamorphic::Metamorphic,
         &fresh::FreshCreate,

@@ -176,30 +176,39 @@ pub fn mismatch(
 }
 
 /// Names what differs: `boundary-tail` if nothing differs any more once `look_again` has made the
-/// ranges zero that an earlier shrink cut off from the middle of a cluster.
+/// ranges zero that an earlier shrink cut off from the middle of a cluster, `reused-clusters` if that takes the new areas
+/// too that were given clusters without being written.
 ///
 /// # Errors
 /// [`JudgeError`].
 pub fn locate(
     trial: &Trial,
     mut mismatch: Finding,
-    look_again: impl FnOnce(&[Write]) -> Result<Option<Finding>, JudgeError>,
+    look_again: impl Fn(&[Write]) -> Result<Option<Finding>, JudgeError>,
 ) -> Result<Finding, JudgeError> {
-    let stale = trial.expected.last().map(|step| step.stale.as_slice()).unwrap_or_default();
+    let last = trial.expected.last();
+    let stale = last.map(|step| step.stale.as_slice()).unwrap_or_default();
+    let reused = last.map(|step| step.reused.as_slice()).unwrap_or_default();
     let zero = |range: &std::ops::Range<u64>| Write {
         kind: WriteKind::Zero,
         pattern: 0,
         offset: range.start,
         len: range.end - range.start,
     };
-    let writes: Vec<Write> = stale.iter().map(zero).collect();
-    if writes.is_empty() {
-        return Ok(mismatch);
+    let mut writes: Vec<Write> = Vec::new();
+    for (ranges, field) in [(stale, "boundary-tail"), (reused, "reused-clusters")] {
+        if ranges.is_empty() {
+            continue;
+        }
+        writes.extend(ranges.iter().map(zero));
+        match look_again(&writes)? {
+            Some(elsewhere) => mismatch = elsewhere,
+            None => {
+                mismatch.class.field = field.into();
+                break;
+            }
+        }
     }
-    if let Some(elsewhere) = look_again(&writes)? {
-        return Ok(elsewhere);
-    }
-    mismatch.class.field = "boundary-tail".into();
     Ok(mismatch)
 }
 

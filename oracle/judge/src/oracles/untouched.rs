@@ -1,10 +1,11 @@
 //! A resize changes the bytes that it must and no others.
 
 use crate::oracles::Oracle;
-use crate::qcow2::{Entry, EntryKind, FIELDS, Layout, Role, WalkError, walk};
+use crate::qcow2::{BITMAPS, COPIED, Entry, EntryKind, FIELDS, Layout, Role, WalkError, walk};
 use crate::sparse::{Range, diff};
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Step, Trial, Verdict};
+use oracle_case::{Preallocation, Tweak};
 use std::collections::BTreeSet;
 
 /// See the module.
@@ -39,31 +40,19 @@ impl Oracle for Untouched {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
+        if trial.case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. })) {
+            return Ok(Verdict::skip("a dirty image is repaired first"));
+        }
         let mut findings = Vec::new();
         for (before, step) in trial.left.transitions().filter(|(_, step)| step.ran.success()) {
             let found = if trial.is_qcow2() {
-                match judge_qcow2(trial, before, step) {
-                    Ok(found) => found,
-                    Err(Stop::Skip(why)) => return Ok(Verdict::skip(why)),
-                    Err(Stop::Error(e)) => return Err(e),
-                }
+                judge_qcow2(trial, before, step)?
             } else {
                 judge_raw(trial, before, step)?.into_iter().collect()
             };
             findings.extend(found);
         }
         Ok(Verdict::of(findings))
-    }
-}
-
-enum Stop {
-    Skip(&'static str),
-    Error(JudgeError),
-}
-
-impl From<JudgeError> for Stop {
-    fn from(e: JudgeError) -> Self {
-        Self::Error(e)
     }
 }
 
@@ -77,18 +66,17 @@ fn judge_raw(trial: &Trial, before: &State, step: &Step) -> Result<Option<Findin
     }))
 }
 
-fn judge_qcow2(trial: &Trial, before: &State, step: &Step) -> Result<Vec<Finding>, Stop> {
+fn judge_qcow2(trial: &Trial, before: &State, step: &Step) -> Result<Vec<Finding>, JudgeError> {
     let read = |image: &State| match walk(&image.path()) {
         Ok(layout) => Ok(Some(layout)),
-        Err(WalkError::Unsupported(what)) => Err(Stop::Skip(what)),
-        Err(WalkError::Io(e)) => Err(Stop::Error(JudgeError::io(image.path())(e))),
+        Err(WalkError::Io(e)) => Err(JudgeError::io(image.path())(e)),
         // An image that cannot be read any more is the clean oracle's finding.
         Err(WalkError::Malformed(_)) => Ok(None),
     };
     let (Some(old), Some(new)) = (read(before)?, read(&step.after)?) else {
-        return Err(Stop::Skip("the header cannot be read"));
+        return Ok(Vec::new());
     };
-    let change = Change { old: &old, new: &new };
+    let change = Change { old: &old, new: &new, fills: fills(trial) };
     let mut touched = Touched::default();
     for range in diff(&before.path(), &step.after.path(), MAX_RANGES)? {
         for piece in range.pieces(old.header.cluster_size()) {
@@ -100,6 +88,14 @@ fn judge_qcow2(trial: &Trial, before: &State, step: &Step) -> Result<Vec<Finding
     change.entries(&mut touched);
     let finding = |(field, detail)| trial.finding(NAME, field, Kind::Touched, detail);
     Ok(touched.first.into_iter().map(finding).collect())
+}
+
+/// Whether a grow may map the new area: where it is preallocated, where it hides a backing file, in a raw data file.
+fn fills(trial: &Trial) -> bool {
+    let fixture = &trial.case.fixture;
+    let raw = fixture.data_file.is_some_and(|file| file.raw);
+    let asked = trial.case.resizes.iter().any(|resize| resize.preallocation != Preallocation::Off);
+    raw || asked || fixture.backing.is_some()
 }
 
 /// The first place of each kind.
@@ -121,23 +117,37 @@ impl Touched {
 struct Change<'a> {
     old: &'a Layout,
     new: &'a Layout,
+    /// Whether what is beyond the old end may be mapped.
+    fills: bool,
 }
 
 impl Change<'_> {
     /// What a changed range of bytes within one cluster belonged to, if it should not have changed.
     fn forbidden(&self, range: Range) -> Option<String> {
         let cluster = range.start / self.old.header.cluster_size();
+        if self.old.of_snapshots.contains(&cluster) {
+            return Some("snapshot".into());
+        }
         match self.old.roles.get(&cluster) {
             Some(Role::Header) => self.forbidden_header(range),
             Some(Role::Data(guest)) => self.forbidden_data(*guest, range),
             Some(Role::Compressed) => self.forbidden_compressed(range),
+            Some(Role::Snapshots | Role::OfSnapshot) => Some("snapshot".into()),
+            Some(Role::Crypto) => Some("encryption-header".into()),
             // What changed in these is judged by value, and by their refcounts.
-            Some(Role::RefcountTable | Role::RefcountBlock(_) | Role::L1 | Role::L2(_)) => None,
+            Some(Role::Bitmaps | Role::RefcountTable | Role::RefcountBlock(_) | Role::L1 | Role::L2(_)) => {
+                None
+            }
             None => self.old.refcounts.contains_key(&cluster).then(|| "leaked-cluster".to_string()),
         }
     }
 
     fn forbidden_header(&self, range: Range) -> Option<String> {
+        // Where the directory of bitmaps lies changes with their size.
+        let bitmaps = self.old.header.extension(BITMAPS).map(|(_, place)| place);
+        if bitmaps.is_some_and(|place| range.within(place)) {
+            return None;
+        }
         let field = FIELDS.iter().find(|f| {
             let bytes = Range { start: f.at as u64, end: (f.at + f.len) as u64 };
             !range.overlap(bytes).is_empty() && bytes.end <= self.old.header.length
@@ -190,19 +200,22 @@ impl Change<'_> {
     fn entries(&self, touched: &mut Touched) {
         let header = &self.old.header;
         let tables = header.l1_needed(self.kept());
+        let mapped = if self.fills { self.new.header.get("size") } else { self.kept() };
+        let mapped_tables = header.l1_needed(mapped);
         let l1: BTreeSet<u64> = self.old.l1.keys().chain(self.new.l1.keys()).copied().collect();
         for i in l1 {
             let (old, new) = (self.old.l1.get(&i), self.new.l1.get(&i));
-            let boundary = i + 1 == tables && old.is_none();
+            // What a snapshot has, too, is copied before it changes.
+            let boundary = i + 1 == tables && old.is_none_or(|entry| entry & COPIED == 0);
             if i < tables && old != new && !boundary {
                 touched.note("l1-entry".into(), || format!("L1 entry {i}: {old:x?} to {new:x?}"));
             }
-            if i >= tables && new.is_some() {
+            if i >= mapped_tables && new.is_some() {
                 touched.note("l1-beyond".into(), || format!("L1 entry {i} beyond the end: {new:x?}"));
             }
         }
         let whole = self.kept() / header.cluster_size();
-        let end = self.kept().div_ceil(header.cluster_size());
+        let end = mapped.div_ceil(header.cluster_size());
         let guests: BTreeSet<u64> = self.old.l2.keys().chain(self.new.l2.keys()).copied().collect();
         for guest in guests {
             let entry = |layout: &Layout| -> Option<Entry> { layout.l2.get(&guest).copied() };

@@ -62,6 +62,9 @@ impl Problem {
             Role::RefcountTable => "refcount-table",
             Role::RefcountBlock(_) => "refcount-block",
             Role::Data(_) | Role::Compressed => "data",
+            Role::Snapshots | Role::OfSnapshot => "snapshot",
+            Role::Bitmaps => "bitmaps",
+            Role::Crypto => "crypto",
         };
         match self {
             Self::BadOffset { role: r, .. } => format!("offset.{}", role(r)),
@@ -129,7 +132,9 @@ fn flags(layout: &Layout) -> impl Iterator<Item = Problem> {
     let size = layout.header.cluster_size();
     let count = move |offset: u64| layout.refcounts.get(&(offset / size)).copied().unwrap_or(0);
     let tables = layout.l1.iter().map(|(i, e)| (Role::L2(*i), e & OFFSET_MASK, e & COPIED != 0));
-    let data = layout.l2.iter().filter_map(|(guest, entry)| match entry.kind(&layout.header) {
+    // Clusters of another file have no refcounts to contradict.
+    let entries = layout.l2.iter().filter(|_| !layout.header.has_data_file());
+    let data = entries.filter_map(|(guest, entry)| match entry.kind(&layout.header) {
         EntryKind::Cluster(offset) => Some((Role::Data(*guest), offset, entry.copied())),
         _ => None,
     });

@@ -52,7 +52,7 @@ const DATA_FILE: u64 = 1 << 2;
 /// Incompatible feature bit 4: L2 entries have subcluster bitmaps.
 const EXTENDED_L2: u64 = 1 << 4;
 /// Header extension type of persistent bitmaps.
-const BITMAPS: u32 = 0x2385_2875;
+pub const BITMAPS: u32 = 0x2385_2875;
 
 /// A header extension (qcow2.txt, "Header extensions").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,9 +98,6 @@ impl Header {
         }
         header.validate()?;
         header.extensions = read_extensions(file, header.length, header.cluster_size())?;
-        if header.extensions.iter().any(|e| e.kind == BITMAPS) {
-            return Err(WalkError::Unsupported("bitmaps"));
-        }
         Ok(header)
     }
 
@@ -117,12 +114,6 @@ impl Header {
         }
         if self.length < V2_LENGTH || self.length > self.cluster_size() {
             return bad("header_length out of range");
-        }
-        if self.get("nb_snapshots") != 0 {
-            return Err(WalkError::Unsupported("snapshots"));
-        }
-        if self.get("incompatible_features") & DATA_FILE != 0 {
-            return Err(WalkError::Unsupported("external data files"));
         }
         Ok(())
     }
@@ -144,6 +135,29 @@ impl Header {
     #[must_use]
     pub fn l2_entry_len(&self) -> u64 {
         if self.get("incompatible_features") & EXTENDED_L2 != 0 { 16 } else { 8 }
+    }
+
+    /// Whether guest data lies in another file.
+    #[must_use]
+    pub fn has_data_file(&self) -> bool {
+        self.get("incompatible_features") & DATA_FILE != 0
+    }
+
+    /// The data of the first extension of that type, and where in the file it lies.
+    #[must_use]
+    pub fn extension(&self, kind: u32) -> Option<(&[u8], Range)> {
+        /// Bytes of an extension's type and length fields.
+        const HEAD: u64 = 8;
+        let mut at = self.length;
+        for extension in &self.extensions {
+            let start = at + HEAD;
+            let end = start + extension.data.len() as u64;
+            if extension.kind == kind {
+                return Some((&extension.data, Range { start, end }));
+            }
+            at = start + (end - start).next_multiple_of(8);
+        }
+        None
     }
 
     /// How many L1 entries a disk of `size` bytes needs.

@@ -1,16 +1,18 @@
 //! A reader of qcow2 metadata of the oracle's own, written from QEMU's `docs/interop/qcow2.txt`
 //! and independent of the engine: two sides that share one misreading would agree for ever.
-//!
-//! Internal snapshots and bitmaps are not read; such an image is [`WalkError::Unsupported`].
 
 mod audit;
+mod bitmaps;
 mod header;
+mod snapshots;
 mod tables;
 mod walk;
 
 pub use audit::{Problem, audit};
-pub use header::{Extension, FIELDS, Field, Header};
-pub use tables::{Entry, EntryKind};
+pub use bitmaps::{Bitmap, bitmaps};
+pub use header::{BITMAPS, Extension, FIELDS, Field, Header};
+pub use snapshots::{Snapshot, snapshots};
+pub use tables::{COPIED, Entry, EntryKind};
 pub use walk::{Layout, Role, walk};
 
 #[cfg(test)]
@@ -25,7 +27,4 @@ pub enum WalkError {
     /// It is not a qcow2 image, or one that contradicts itself.
     #[error("{0}")]
     Malformed(String),
-    /// It has something that this reader does not read.
-    #[error("the oracle's reader does not read {0}")]
-    Unsupported(&'static str),
 }

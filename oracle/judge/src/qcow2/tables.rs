@@ -10,7 +10,7 @@ use std::io;
 /// Bits 9 to 55 of a table entry: a host offset.
 pub(super) const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
 /// Bit 63: the refcount of what the entry names is exactly one.
-pub(super) const COPIED: u64 = 1 << 63;
+pub const COPIED: u64 = 1 << 63;
 /// Bit 62 of an L2 entry: a compressed cluster.
 const COMPRESSED: u64 = 1 << 62;
 

@@ -1,13 +1,23 @@
 //! What every cluster of an image is for.
 
-use super::header::Header;
+use super::bitmaps::bitmaps;
+use super::header::{Header, be};
+use super::snapshots::snapshots;
 use super::tables::{Entry, EntryKind, OFFSET_MASK, read_block, read_l2, read_table};
 use super::{Problem, WalkError};
 use crate::sparse::Range;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+
+/// Header extension type of an encryption header: its offset and length.
+const CRYPTO: u32 = 0x0537_be77;
+
+/// The big-endian 64-bit number at `from`.
+fn be_at(data: &[u8], from: usize) -> u64 {
+    data.get(from..from + 8).map_or(0, be)
+}
 
 /// What a host cluster is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +36,14 @@ pub enum Role {
     Data(u64),
     /// Compressed data.
     Compressed,
+    /// The snapshot table.
+    Snapshots,
+    /// What only snapshots have: a table or data.
+    OfSnapshot,
+    /// Bitmaps: directory, tables or bits.
+    Bitmaps,
+    /// The header of an encryption scheme.
+    Crypto,
 }
 
 impl fmt::Display for Role {
@@ -38,6 +56,10 @@ impl fmt::Display for Role {
             Self::RefcountBlock(i) => write!(f, "refcount block {i}"),
             Self::Data(guest) => write!(f, "data of guest cluster {guest}"),
             Self::Compressed => write!(f, "compressed data"),
+            Self::Snapshots => write!(f, "the snapshot table"),
+            Self::OfSnapshot => write!(f, "something of a snapshot"),
+            Self::Bitmaps => write!(f, "bitmaps"),
+            Self::Crypto => write!(f, "the encryption header"),
         }
     }
 }
@@ -57,6 +79,8 @@ pub struct Layout {
     pub roles: HashMap<u64, Role>,
     /// How often each host cluster is referred to.
     pub references: HashMap<u64, u64>,
+    /// The clusters that a snapshot has, be it alone or with the disk.
+    pub of_snapshots: HashSet<u64>,
     /// Refcounts that are not 0.
     pub refcounts: HashMap<u64, u64>,
     /// What was wrong with the tables themselves.
@@ -78,6 +102,7 @@ pub fn walk(path: &Path) -> Result<Layout, WalkError> {
         l2: BTreeMap::new(),
         roles: HashMap::new(),
         references: HashMap::new(),
+        of_snapshots: HashSet::new(),
         refcounts: HashMap::new(),
         problems: Vec::new(),
     };
@@ -86,6 +111,12 @@ pub fn walk(path: &Path) -> Result<Layout, WalkError> {
     layout.refer(layout.header.refcount_table_range(), Role::RefcountTable);
     layout.read_refcounts(&file)?;
     layout.read_l2_tables(&file)?;
+    layout.read_snapshots(&file)?;
+    layout.read_bitmaps(&file)?;
+    let crypto = layout.header.extension(CRYPTO).map(|(data, _)| (be_at(data, 0), be_at(data, 8)));
+    if let Some((start, len)) = crypto {
+        layout.refer(Range { start, end: start.saturating_add(len) }, Role::Crypto);
+    }
     Ok(layout)
 }
 
@@ -143,10 +174,51 @@ impl Layout {
         Ok(())
     }
 
+    /// What a snapshot refers to counts as often as it refers to it.
+    fn read_snapshots(&mut self, file: &File) -> Result<(), WalkError> {
+        let size = self.header.cluster_size();
+        let (found, table) = snapshots(file, &self.header)?;
+        self.refer(table, Role::Snapshots);
+        let known: HashMap<u64, u64> = self.references.clone();
+        for snapshot in found {
+            self.refer(snapshot.l1, Role::OfSnapshot);
+            for (_, entry) in read_table(file, snapshot.l1)? {
+                let offset = entry & OFFSET_MASK;
+                if !self.usable(offset, Role::OfSnapshot) {
+                    continue;
+                }
+                self.refer(Range { start: offset, end: offset + size }, Role::OfSnapshot);
+                for (_, entry) in read_l2(file, &self.header, offset)? {
+                    if let EntryKind::Cluster(start) = entry.kind(&self.header) {
+                        self.refer(Range { start, end: start + size }, Role::OfSnapshot);
+                    } else if let EntryKind::Compressed(range) = entry.kind(&self.header) {
+                        self.refer(range, Role::OfSnapshot);
+                    }
+                }
+            }
+        }
+        let more = |(cluster, count): (&u64, &u64)| known.get(cluster) != Some(count);
+        self.of_snapshots =
+            self.references.iter().filter(|pair| more(*pair)).map(|(cluster, _)| *cluster).collect();
+        Ok(())
+    }
+
+    fn read_bitmaps(&mut self, file: &File) -> Result<(), WalkError> {
+        let Some((found, directory)) = bitmaps(file, &self.header)? else { return Ok(()) };
+        self.refer(directory, Role::Bitmaps);
+        for bitmap in found {
+            self.refer(bitmap.table, Role::Bitmaps);
+            bitmap.clusters.into_iter().for_each(|cluster| self.refer(cluster, Role::Bitmaps));
+        }
+        Ok(())
+    }
+
     fn refer_data(&mut self, guest: u64, entry: Entry) {
         let size = self.header.cluster_size();
         match entry.kind(&self.header) {
             EntryKind::Unallocated => {}
+            // Clusters of another file have no refcounts here.
+            EntryKind::Cluster(_) if self.header.has_data_file() => {}
             EntryKind::Compressed(range) => self.refer(range, Role::Compressed),
             EntryKind::Cluster(start) => {
                 let role = Role::Data(guest);

@@ -1,9 +1,10 @@
 //! The faults.
 
+use oracle_judge::qcow2::{BITMAPS, Header, bitmaps};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is done to an image.
 pub type Plant = fn(&Path) -> Result<()>;
@@ -45,6 +46,29 @@ pub const SHRINK: &str = r#"{"fixture": {"size": 8388608, "format": {"qcow2":
 pub const RAW: &str = r#"{"fixture": {"size": 1048576, "format": "raw",
     "writes": [{"kind": "data", "pattern": 17, "offset": 4096, "len": 4096}]},
     "resizes": [{"size": "+1M"}]}"#;
+/// An overlay that grows over a longer raw file.
+pub const OVERLAY: &str = r#"{"fixture": {"size": 1048576, "format": {"qcow2":
+    {"version": 3, "cluster_bits": 16, "refcount_bits": 16}},
+    "backing": {"format": "raw", "size": 3145728,
+        "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536},
+            {"kind": "data", "pattern": 34, "offset": 2097152, "len": 65536}]}},
+    "resizes": [{"size": "4M"}]}"#;
+/// A disk whose data lies in a raw file of its own.
+pub const DATA_FILE: &str = r#"{"fixture": {"size": 1048576, "format": {"qcow2":
+    {"version": 3, "cluster_bits": 16, "refcount_bits": 16}}, "data_file": {"raw": true},
+    "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
+    "resizes": [{"size": "4M"}]}"#;
+/// A disk with a snapshot that has a cluster for itself.
+pub const SNAPSHOT: &str = r#"{"fixture": {"size": 1048576, "format": {"qcow2":
+    {"version": 3, "cluster_bits": 16, "refcount_bits": 16}}, "snapshots": [{"after": 1}],
+    "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536},
+        {"kind": "data", "pattern": 34, "offset": 0, "len": 65536}]},
+    "resizes": [{"size": "4M"}]}"#;
+/// A disk with a bitmap in which one bit is set.
+pub const BITMAP: &str = r#"{"fixture": {"size": 1048576, "format": {"qcow2":
+    {"version": 3, "cluster_bits": 16, "refcount_bits": 16}}, "bitmaps": [{"granularity_bits": 16}],
+    "writes": [{"kind": "data", "pattern": 17, "offset": 131072, "len": 65536}]},
+    "resizes": [{"size": "4M"}]}"#;
 /// A shrink that must be refused.
 const REFUSED: &str = r#"{"fixture": {"size": 1048576, "format": {"qcow2":
     {"version": 3, "cluster_bits": 16, "refcount_bits": 16}}},
@@ -85,6 +109,16 @@ pub const FAULTS: &[Fault] = &[
     in_image("untouched", "l2-entry", GROW, |p| xor(p, l2(p)? + 8, 0xff)),
     in_image("untouched", "l2-beyond", GROW, |p| put(p, l2(p)? + 8 * 200, &1u64.to_be_bytes())),
     in_image("untouched", "l1-entry", GROW, |p| put(p, l1(p)?, &[0; 8])),
+    in_image("untouched", "snapshot", SNAPSHOT, |p| flip(p, 17)),
+    in_image("companions", "backing", OVERLAY, |p| flip(&p.with_file_name("base0.img"), 17)),
+    in_image("companions", "data-file.length", DATA_FILE, |p| open(&data_file(p))?.set_len(2 << 20)),
+    in_image("companions", "data-file.content", DATA_FILE, |p| flip(&data_file(p), 17)),
+    in_words("companions", "data-file", DATA_FILE, "[ $verb = resize ] && { echo x >> disk.data; exit 1; }"),
+    in_image("snapshots", "content", SNAPSHOT, |p| flip(p, 17)),
+    in_image("snapshots", "list", SNAPSHOT, |p| put(p, 60, &[0; 4])),
+    in_image("bitmaps", "bits", BITMAP, |p| xor(p, first_bits(p)?, 1)),
+    in_image("bitmaps", "list", BITMAP, |p| xor(p, bitmaps_extension(p)?, 1)),
+    in_image("clean", "refcount.bitmaps", BITMAP, |p| set_refcount(p, first_bits(p)?, 0)),
     in_image("clean", "refcount.l1", GROW, |p| set_refcount(p, l1(p)?, 0)),
     in_image("clean", "refcount.data", GROW, |p| set_refcount(p, data(p)?, 0)),
     in_image("clean", "refcount.header", SHRINK, |p| set_refcount(p, 0, 0)),
@@ -123,6 +157,26 @@ pub const FAULTS: &[Fault] = &[
         "[ $verb = create ] && args=$(echo \"$args\" | sed 's/cluster_size=[0-9]*/cluster_size=4096/')",
     ),
 ];
+
+/// The data file of an image.
+fn data_file(path: &Path) -> PathBuf {
+    path.with_file_name("disk.data")
+}
+
+/// Where the type of the extension that names the bitmaps stands.
+fn bitmaps_extension(path: &Path) -> Result<u64> {
+    let header = Header::read(&File::open(path)?).map_err(Error::other)?;
+    let place = header.extension(BITMAPS).map(|(_, data)| data.start - 8);
+    place.ok_or_else(|| Error::other("no bitmaps"))
+}
+
+/// Where the bits of the first bitmap lie.
+fn first_bits(path: &Path) -> Result<u64> {
+    let file = File::open(path)?;
+    let header = Header::read(&file).map_err(Error::other)?;
+    let found = bitmaps(&file, &header)?.and_then(|(found, _)| found.first()?.clusters.first().copied());
+    found.map(|cluster| cluster.start).ok_or_else(|| Error::other("no bitmap"))
+}
 
 fn open(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).write(true).open(path)

@@ -38,7 +38,11 @@ fn caught(fault: &faults::Fault) -> Result<(), Failed> {
 }
 
 fn quiet(oracle: &str) -> Result<(), Failed> {
-    for case in [faults::GROW, faults::SHRINK, faults::RAW] {
+    let parts = [faults::OVERLAY, faults::DATA_FILE, faults::SNAPSHOT, faults::BITMAP];
+    // How qemu-img treats these is what some of the others take exception to.
+    let wide = ["companions", "snapshots", "bitmaps", "content", "clean", "reader"].contains(&oracle);
+    let parts = parts.into_iter().filter(|_| wide);
+    for case in [faults::GROW, faults::SHRINK, faults::RAW].into_iter().chain(parts) {
         let fields = Lab::new(case, "")?.judge(oracle, None)?;
         if !fields.is_empty() {
             return Err(format!("{fields:?} found in {case}").into());

@@ -23,7 +23,7 @@ pub fn look_at_case(
     explain: bool,
 ) -> Result<Vec<Judged>> {
     let (left, right) = (&pair.left, &pair.right);
-    if let Some(why) = [left, right].into_iter().find_map(|who| who.unable(&case.fixture.format)) {
+    if let Some(why) = [left, right].into_iter().find_map(|who| who.unable(&case.fixture)) {
         return Ok(between()
             .iter()
             .map(|oracle| judged(pair, *oracle, Verdict::skip(why.clone())))

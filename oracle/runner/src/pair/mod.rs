@@ -68,7 +68,8 @@ pub fn find(args: &Common, dir: &Path) -> Result<Option<Equipment>> {
     let options = format!(" --left {} --right {}", quoted(left), quoted(right));
     let pair = Pair { left: patient(left_is), right: patient(right_is), options };
     let qemus = vec![Qemu::probe(img, Some(io), dir)?];
-    Ok(Some(Equipment { instars: Vec::new(), qemus, makers, notes, pair: Some(pair) }))
+    let elders = equipment::elders(&archive, dir)?;
+    Ok(Some(Equipment { instars: Vec::new(), qemus, makers, elders, notes, pair: Some(pair) }))
 }
 
 /// A word as a shell reads it.

@@ -1,6 +1,6 @@
 //! A subject that may hang: it is given so much time for each command, and so many chances.
 
-use oracle_case::FormatOptions;
+use oracle_case::Fixture;
 use oracle_case::child::{Ending, Tool};
 use oracle_judge::subject::{Ran, run_tool_within};
 use oracle_judge::{Family, JudgeError, Subject, Version};
@@ -47,14 +47,14 @@ impl Subject for Patient {
         self.subject.family()
     }
 
-    fn unable(&self, format: &FormatOptions) -> Option<String> {
+    fn unable(&self, fixture: &Fixture) -> Option<String> {
         if self.late.load(Ordering::SeqCst) >= CHANCES {
             return Some(format!(
                 "{} ran out of time {CHANCES} times and is not asked any more",
                 self.name()
             ));
         }
-        self.subject.unable(format)
+        self.subject.unable(fixture)
     }
 
     fn lacks(&self, verb: &str) -> bool {
@@ -83,11 +83,12 @@ mod tests {
         shell.leading_args = vec!["-c".into(), "exec sleep 60".into()];
         let hanging = Instar::new(shell, "in-process");
         let patient = Patient::new(Box::new(hanging), Duration::from_millis(20));
+        let fixture = Fixture::new(oracle_case::FormatOptions::Raw, 512);
         for _ in 0..CHANCES {
-            assert_eq!(patient.unable(&FormatOptions::Raw), None);
+            assert_eq!(patient.unable(&fixture), None);
             let ran = patient.run(Path::new("/"), "resize", &[]).unwrap();
             assert_eq!(ran.ending, Ending::TimedOut);
         }
-        assert!(patient.unable(&FormatOptions::Raw).is_some());
+        assert!(patient.unable(&fixture).is_some());
     }
 }
