@@ -187,7 +187,7 @@ fn resized_alike(
     let answer = instar(dir, engine, &ours)?;
     let theirs = qemu_img(dir, &theirs.split(' ').collect::<Vec<_>>())?;
     same(&ours, &answer, &theirs)?;
-    for line in ["qemu-img compare ours.img theirs.img", "qemu-img check -q ours.img"] {
+    for line in ["qemu-img compare -s ours.img theirs.img", "qemu-img check -q ours.img"] {
         crate::fixture::run(dir, line)?;
     }
     let after = contents(dir)?.into_iter().filter(|(path, _)| before.iter().any(|(old, _)| old == path));

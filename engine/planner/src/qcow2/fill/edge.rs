@@ -193,7 +193,7 @@ impl Edge {
     }
 
     /// Writes the content to `target`, where the cluster begins at byte `host`. What lies behind the old
-    /// end is zeros, and a data file gets nothing behind the new one.
+    /// end is zeros, which are only written where nothing else has seen to them.
     pub fn write<T: Target + ?Sized>(
         &self,
         target: &mut T,
@@ -203,7 +203,7 @@ impl Edge {
         buf: &mut [u8],
     ) -> Result<(), PlanError> {
         let (size, start) = (piece(g), g.offset(self.guest));
-        let most = goal.data_file.map_or(u64::MAX, |_| goal.new.saturating_sub(start));
+        let most = goal.edge_end().saturating_sub(start);
         for nth in (0..u64::BITS).filter(|nth| bit(self.content.pieces, *nth)) {
             let first = u64::from(nth).saturating_mul(size);
             let backing = backing.as_deref_mut().filter(|_| !bit(self.content.zeros, nth));

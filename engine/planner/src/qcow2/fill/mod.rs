@@ -65,6 +65,16 @@ impl Goal {
         self.has_space() && self.data_file.is_none()
     }
 
+    /// The byte of the disk at which writing to the edge cluster ends: a data file gets nothing behind the
+    /// disk's new end, and clusters that are only named are holes, which stay holes behind the old end.
+    const fn edge_end(&self) -> u64 {
+        match self.data_file {
+            Some(_) => self.new,
+            None if matches!(self.mode, Preallocation::Metadata) && !self.longer => self.old,
+            None => u64::MAX,
+        }
+    }
+
     /// Whether new clusters get host space that holds zeros.
     const fn has_space(&self) -> bool {
         matches!(self.mode, Preallocation::Falloc | Preallocation::Full)
