@@ -17,6 +17,8 @@ pub mod format {
     pub const RAW: u32 = 1;
     /// qcow2, versions 2 and 3.
     pub const QCOW2: u32 = 2;
+    /// QED.
+    pub const QED: u32 = 4;
 }
 
 /// Numbers for `size_kind`.

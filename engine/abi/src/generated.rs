@@ -3225,6 +3225,7 @@ pub mod r#instar {
         pub const Unspecified: Self = Self(0);
         pub const Raw: Self = Self(1);
         pub const Qcow2: Self = Self(2);
+        pub const Qed: Self = Self(4);
     }
     impl core::default::Default for ImageFormat {
         fn default() -> Self {
@@ -3242,6 +3243,7 @@ pub mod r#instar {
                 ImageFormat::Unspecified => formatter.write_str("Unspecified"),
                 ImageFormat::Raw => formatter.write_str("Raw"),
                 ImageFormat::Qcow2 => formatter.write_str("Qcow2"),
+                ImageFormat::Qed => formatter.write_str("Qed"),
                 Self(n) => formatter.debug_tuple("_Unknown").field(&n).finish(),
             }
         }

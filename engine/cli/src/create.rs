@@ -11,7 +11,7 @@ use crate::name::ImageName;
 use crate::options::Options;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
-use instar_ops::{CreateRequest, OpError, Preallocation};
+use instar_ops::{CreateRequest, Format, OpError, Preallocation, Refusal};
 use instar_vmm::Stats;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -69,6 +69,9 @@ fn request(args: &CreateArgs, file: &OsStr) -> Result<CreateRequest, CliError> {
     let size = args.size.as_deref().map(operand_size).transpose()?;
     let unknown = |_| failed(format!("Unknown file format '{}'", shown(args.format.as_ref())));
     let format = parse_format(&args.format).map_err(unknown)?;
+    if format == Format::Qed {
+        return Err(CliError::Refused(Refusal::CreateQed.to_string()));
+    }
     let options = Options::parse(format, &args.options).map_err(failed)?;
     let size = match (size, options.size) {
         (Some(_), Some(_)) => {

@@ -131,6 +131,7 @@ pub fn parse_format(name: &str) -> Result<Format, String> {
     match name {
         "raw" => Ok(Format::Raw),
         "qcow2" => Ok(Format::Qcow2),
+        "qed" => Ok(Format::Qed),
         other => Err(format!("Unknown driver '{}'", crate::message::printable(other))),
     }
 }
@@ -141,6 +142,7 @@ pub const fn format_name(format: Format) -> &'static str {
     match format {
         Format::Raw => "raw",
         Format::Qcow2 => "qcow2",
+        Format::Qed => "qed",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Big-endian words in byte buffers, without panics: a word past the end of a buffer reads as zero
+//! Words in byte buffers, without panics: a word past the end of a buffer reads as zero
 //! and is not written. Callers size their buffers; this only keeps a slip from becoming a crash.
 
 /// The big-endian `u16` at `at`.
@@ -19,6 +19,18 @@ pub fn be64(buf: &[u8], at: usize) -> u64 {
     word(buf, at).map_or(0, u64::from_be_bytes)
 }
 
+/// The little-endian `u32` at `at`.
+#[must_use]
+pub fn le32(buf: &[u8], at: usize) -> u32 {
+    word(buf, at).map_or(0, u32::from_le_bytes)
+}
+
+/// The little-endian `u64` at `at`.
+#[must_use]
+pub fn le64(buf: &[u8], at: usize) -> u64 {
+    word(buf, at).map_or(0, u64::from_le_bytes)
+}
+
 /// Writes `value` big-endian at `at`.
 pub fn put_be32(buf: &mut [u8], at: usize, value: u32) {
     put(buf, at, &value.to_be_bytes());
@@ -27,6 +39,16 @@ pub fn put_be32(buf: &mut [u8], at: usize, value: u32) {
 /// Writes `value` big-endian at `at`.
 pub fn put_be64(buf: &mut [u8], at: usize, value: u64) {
     put(buf, at, &value.to_be_bytes());
+}
+
+/// Writes `value` little-endian at `at`.
+pub fn put_le32(buf: &mut [u8], at: usize, value: u32) {
+    put(buf, at, &value.to_le_bytes());
+}
+
+/// Writes `value` little-endian at `at`.
+pub fn put_le64(buf: &mut [u8], at: usize, value: u64) {
+    put(buf, at, &value.to_le_bytes());
 }
 
 /// Copies `bytes` to `at`.
@@ -64,6 +86,7 @@ mod tests {
         assert_eq!(be32(&buf, 5), 0x0607_0809);
         assert_eq!(be64(&buf, 1), 0x0203_0405_0607_0809);
         assert_eq!(be64(&buf, 2), 0, "past the end reads as zero");
+        assert_eq!((le32(&buf, 5), le64(&buf, 1)), (0x0908_0706, 0x0908_0706_0504_0302));
         assert_eq!(be16(&buf, usize::MAX), 0);
     }
 

@@ -127,5 +127,19 @@ numbered_errors! {
         132 BitmapDirectory { offset } => "Image is corrupt: the bitmap directory at offset {offset:#x} is invalid",
         /// A snapshot table that cannot be right.
         133 SnapshotTable { offset } => "Image is corrupt: the snapshot table at offset {offset:#x} is invalid",
+        /// No QED magic.
+        150 NotQed => "Image not in QED format",
+        /// QED features that nobody here knows.
+        151 QedFeatures { bits } => "Unsupported QED features: {bits:x}",
+        /// No power of two from 4 KiB to 64 MiB.
+        152 QedClusterSize => "QED cluster size is invalid",
+        /// No power of two of clusters up to 16.
+        153 QedTableSize => "QED table size is invalid",
+        /// No whole number of sectors, or more than the tables map.
+        154 QedImageSize => "QED image size is invalid",
+        /// The L1 table lies where it cannot.
+        155 QedTableOffset => "QED table offset is invalid",
+        /// The name of the backing file reaches beyond the header.
+        156 QedBackingOffset => "QED backing filename offset is invalid",
     }
 }

@@ -11,5 +11,6 @@ mod error;
 pub mod io;
 pub mod probe;
 pub mod qcow2;
+pub mod qed;
 
 pub use error::ImageError;

@@ -22,6 +22,7 @@ pub fn create<D: Disk>(
     let file_size_after = match request.format {
         Format::Raw => size,
         Format::Qcow2 => create_qcow2(disk, &request.qcow2, size, scratch)?,
+        Format::Qed => return Err(Refusal::CreateQed.into()),
     };
     Ok(ResizeOutcome {
         format: request.format,

@@ -64,8 +64,6 @@ numbered_errors! {
         /// A format whose metadata nobody here handles.
         300 Qcow => "the image is in qcow format, which is not supported",
         /// As above.
-        301 Qed => "the image is in qed format, which is not supported",
-        /// As above.
         302 Vmdk => "the image is in vmdk format, which is not supported",
         /// As above.
         303 Vhdx => "the image is in vhdx format, which is not supported",
@@ -119,6 +117,8 @@ numbered_errors! {
         340 CheckFailed => "Check failed: Input/output error",
         /// An image that was not closed properly and cannot be repaired, which must come first.
         341 DirtyBeyondRepair => "Could not repair dirty image: Input/output error",
+        /// New images are not made in this format.
+        360 CreateQed => "creating images in qed format is not supported",
     }
 }
 
@@ -127,9 +127,8 @@ impl OpError {
     #[must_use]
     pub const fn unsupported(probed: Probed) -> Option<Self> {
         Some(Self::Refused(match probed {
-            Probed::Raw | Probed::Qcow2 => return None,
+            Probed::Raw | Probed::Qcow2 | Probed::Qed => return None,
             Probed::Qcow => Refusal::Qcow,
-            Probed::Qed => Refusal::Qed,
             Probed::Vmdk => Refusal::Vmdk,
             Probed::Vhdx => Refusal::Vhdx,
             Probed::Vhd => Refusal::Vhd,

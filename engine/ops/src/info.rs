@@ -31,6 +31,7 @@ pub fn info<D: ReadAt>(
 ) -> Result<ImageInfo, OpError> {
     let header = match open(disk, request.format)? {
         Opened::Raw => return Ok(raw(disk.len())),
+        Opened::Qed(header) => return Ok(crate::qed::info(disk, &header)?),
         Opened::Qcow2(header) => header,
     };
     if header.crypt_method != 0 {
@@ -176,7 +177,7 @@ fn value<R: ReadAt>(disk: &mut R, extension: &Extension) -> Result<Name, IoError
     name(disk, extension.offset, extension.len)
 }
 
-fn name<R: ReadAt>(disk: &mut R, offset: u64, len: u64) -> Result<Name, IoError> {
+pub(crate) fn name<R: ReadAt>(disk: &mut R, offset: u64, len: u64) -> Result<Name, IoError> {
     fill(len, |buf| disk.read_at(offset, buf))
 }
 

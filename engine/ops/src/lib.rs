@@ -11,6 +11,7 @@ mod error;
 mod finding;
 mod info;
 mod open;
+mod qed;
 mod report;
 mod resize;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Finding out what an image is: the start of every operation on one that exists.
 
 use crate::{Format, OpError, ReadAt};
-use instar_formats::probe::{HEAD_LEN, VHD_FOOTER_LEN, probe};
+use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::PARSE_LEN;
+use instar_formats::qed;
 
 /// What an image turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub(crate) enum Opened {
     Raw,
     /// qcow2 with a header that makes sense on its own; nothing else was read.
     Qcow2(Header),
+    /// The same of QED.
+    Qed(qed::Header),
 }
 
 /// Opens the image on `disk` as the format `named`, or as what it seems to be.
@@ -26,6 +29,7 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
     match format {
         Format::Raw => Ok(Opened::Raw),
         Format::Qcow2 => header(disk).map(Opened::Qcow2),
+        Format::Qed => qed_header(disk).map(Opened::Qed),
     }
 }
 
@@ -43,7 +47,8 @@ fn probed<R: ReadAt>(disk: &mut R) -> Result<Format, OpError> {
     let found = probe(&head, tail);
     match OpError::unsupported(found) {
         Some(refusal) => Err(refusal),
-        None if found == instar_formats::probe::Probed::Qcow2 => Ok(Format::Qcow2),
+        None if found == Probed::Qcow2 => Ok(Format::Qcow2),
+        None if found == Probed::Qed => Ok(Format::Qed),
         None => Ok(Format::Raw),
     }
 }
@@ -52,6 +57,12 @@ fn header<R: ReadAt>(disk: &mut R) -> Result<Header, OpError> {
     let mut head = [0; PARSE_LEN];
     disk.read_at(0, &mut head)?;
     Ok(Header::parse(&head, disk.len())?)
+}
+
+fn qed_header<R: ReadAt>(disk: &mut R) -> Result<qed::Header, OpError> {
+    let mut head = [0; qed::PARSE_LEN];
+    disk.read_at(0, &mut head)?;
+    Ok(qed::Header::parse(&head, disk.len())?)
 }
 
 #[cfg(test)]

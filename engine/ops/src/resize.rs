@@ -34,6 +34,7 @@ pub fn resize_with<D: Disk>(
     let wanted = Request { size: request.size, shrink: request.shrink, preallocation: request.preallocation };
     match open(disk, request.format)? {
         Opened::Raw => resize_raw(disk, &wanted),
+        Opened::Qed(header) => crate::qed::resize(disk, companions, (&header, &wanted), scratch),
         Opened::Qcow2(header) => {
             companions.complete(&header, &wanted)?;
             resize_qcow2(disk, companions, (&header, &wanted), scratch)

@@ -126,3 +126,20 @@ pub(crate) fn fresh_qcow2() -> MemDisk {
     }
     disk
 }
+
+/// A clean, empty QED image of 4 MiB with 64 KiB clusters, and `base` behind it, not to be probed.
+pub(crate) fn fresh_qed(base: &[u8]) -> MemDisk {
+    use instar_formats::qed::{at, features};
+    let mut disk = MemDisk::new(5 * CLUSTER);
+    let mut word = |at, value: u64| disk.put(at, &value.to_le_bytes());
+    word(0, 0x0001_0000_0044_4551);
+    word(at::TABLE_SIZE, 1 << 32 | 4);
+    word(at::L1_OFFSET, CLUSTER as u64);
+    word(at::IMAGE_SIZE, 4 << 20);
+    if !base.is_empty() {
+        word(at::FEATURES, features::BACKING_FILE | features::NO_PROBE);
+        word(at::BACKING_OFFSET, (base.len() as u64) << 32 | 64);
+        disk.put(64, base);
+    }
+    disk
+}

@@ -9,6 +9,8 @@ pub enum Format {
     Raw,
     /// QEMU copy-on-write, versions 2 and 3.
     Qcow2,
+    /// QEMU Enhanced Disk.
+    Qed,
 }
 
 /// What to resize, and how.

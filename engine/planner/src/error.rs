@@ -38,6 +38,20 @@ numbered_errors! {
         215 FileTooLarge => "Failed to grow the image file: File too large",
         /// Version 2 has no entry for a cluster that reads as zeros.
         230 NoZeroClusters => "Failed to zero out new clusters: Operation not supported",
+        /// What the backing file has beyond the old end would show in the new area.
+        240 QedBackingLonger => "Block driver does not support requested flags",
+        /// QED images cannot become smaller.
+        241 QedShrink => "Shrinking images is currently not supported",
+        /// No whole number of sectors, or more than the tables map.
+        242 QedSize => "Invalid image size specified",
+        /// QED has nothing to preallocate.
+        243 QedPreallocationMetadata => "Unsupported preallocation mode 'metadata'",
+        /// As above.
+        244 QedPreallocationFalloc => "Unsupported preallocation mode 'falloc'",
+        /// As above.
+        245 QedPreallocationFull => "Unsupported preallocation mode 'full'",
+        /// Its tables must be looked at before they may be trusted, and that takes more memory than there is.
+        246 QedTooLargeToCheck => "the image was not closed properly, and its file is too large to be checked here; check it with 'qemu-img check -r all' first",
         /// A fixed scratch buffer is too small; the caller is wrong, not the image.
         216 Scratch { need, have } => "internal error: scratch buffer of {have} bytes, {need} needed",
     }

@@ -13,6 +13,7 @@
 
 mod error;
 pub mod qcow2;
+pub mod qed;
 pub mod raw;
 mod surroundings;
 

@@ -103,7 +103,7 @@ fn data_file_fits(outcome: &ResizeOutcome, there_is_one: bool, seen: &Seen) -> R
 const fn new_size(outcome: &ResizeOutcome) -> u64 {
     match outcome.format {
         Format::Raw => outcome.file_size_after,
-        Format::Qcow2 => outcome.new_virtual_size,
+        Format::Qcow2 | Format::Qed => outcome.new_virtual_size,
     }
 }
 
@@ -133,7 +133,7 @@ const fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
     const fn fits(len: u64, size: u64) -> bool {
         matches!(len.checked_next_multiple_of(SECTOR), Some(rounded) if rounded == size)
     }
-    matches!(outcome.format, Format::Qcow2)
+    matches!(outcome.format, Format::Qcow2 | Format::Qed)
         || fits(outcome.file_size_before, outcome.old_virtual_size)
             && fits(outcome.file_size_after, outcome.new_virtual_size)
 }

@@ -49,6 +49,11 @@ impl Bad {
     pub fn new(kind: &'static str, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
     }
+
+    /// Images of a format that no crash campaign makes.
+    pub(crate) fn of_format(format: Format) -> Self {
+        Self::new("format", format!("nobody judges crashes of {format:?} images"))
+    }
 }
 
 /// What a good image looked like.
@@ -204,6 +209,7 @@ impl Judge {
                 }
                 (self.walk.header.size, self.walk.leaks, self.walk.leaks_past_end)
             }
+            other => return Err(Bad::of_format(other)),
         };
         if size != step.old && size != step.new {
             return Err(Bad::new("size", format!("opens at {size} bytes, not {} or {}", step.old, step.new)));
@@ -217,6 +223,7 @@ impl Judge {
                 return Err(Bad::new("features", "the incompatible features have changed"));
             }
             Format::Qcow2 => step.preserved.check_qcow2(image, &self.walk, to),
+            other => return Err(Bad::of_format(other)),
         }
         .map_err(|what| Bad::new("content", what))?;
         let in_use = step.format == Format::Qcow2 && self.walk.bitmaps.iter().any(|bitmap| bitmap.in_use);
@@ -265,6 +272,7 @@ impl Judge {
         let beyond = match step.format {
             Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
             Format::Qcow2 => self.walk.beyond(),
+            other => return Err(Bad::of_format(other)),
         };
         beyond.map_or(Ok(()), |what| Err(Bad::new("beyond", format!("beyond the new end: {what}"))))
     }

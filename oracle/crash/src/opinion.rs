@@ -108,6 +108,7 @@ impl Asked<'_> {
         let format = match self.format {
             Format::Raw => "raw",
             Format::Qcow2 => "qcow2",
+            other => return Err(Bad::of_format(other)),
         };
         let args = [verb, "-f", format].into_iter().chain(words.iter().copied());
         run_tool(self.qemu_img, self.dir, args).map_err(|e| Bad::new("qemu-img", e.to_string()))

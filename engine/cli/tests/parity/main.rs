@@ -10,6 +10,7 @@ mod hostile;
 mod inspect;
 mod locks;
 mod pair;
+mod qed;
 mod repair;
 mod resize;
 mod scale;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         group.extend(locks::trials(engine));
         group.extend(backing::trials(engine));
         group.extend(hostile::trials(engine));
+        group.extend(qed::trials(engine));
         group.extend(scale::trials(engine));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }

@@ -1,6 +1,7 @@
 //! One layer: what it is, and where its bytes are.
 
 use super::mapping::{Found, Mapping, Source};
+use super::qed::QedMapping;
 use crate::open::{Opened, open};
 use crate::{Layer, LayerError, OpError, ReadAt, Refusal};
 use instar_formats::qcow2::header::SECTOR;
@@ -15,6 +16,7 @@ pub struct Reader<'c> {
 enum Kind<'c> {
     Raw,
     Qcow2(Mapping<'c>),
+    Qed(QedMapping<'c>),
 }
 
 /// How the clusters of a layer are packed.
@@ -50,6 +52,9 @@ impl<'c> Reader<'c> {
                 let mapping = Mapping::new(&header, table);
                 Ok(Self { size: header.virtual_size(), kind: Kind::Qcow2(mapping) })
             }
+            Opened::Qed(header) => {
+                Ok(Self { size: header.image_size, kind: Kind::Qed(QedMapping::new(header, table)) })
+            }
         }
     }
 
@@ -61,7 +66,8 @@ impl<'c> Reader<'c> {
     /// How its clusters are packed.
     pub const fn clusters(&self) -> Clusters {
         match &self.kind {
-            Kind::Raw => Clusters { size: SECTOR, zstd: false },
+            // Nothing there is compressed.
+            Kind::Raw | Kind::Qed(_) => Clusters { size: SECTOR, zstd: false },
             Kind::Qcow2(mapping) => mapping.clusters(),
         }
     }
@@ -74,6 +80,7 @@ impl<'c> Reader<'c> {
         match &mut self.kind {
             Kind::Raw => Ok(Found { source: Source::At(offset), len }),
             Kind::Qcow2(mapping) => mapping.find(layer.file, offset, len),
+            Kind::Qed(mapping) => mapping.find(layer.file, offset, len),
         }
     }
 

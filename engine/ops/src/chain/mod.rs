@@ -9,6 +9,7 @@
 
 mod layer;
 mod mapping;
+mod qed;
 mod unpack;
 mod zstd;
 

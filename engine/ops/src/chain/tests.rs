@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::*;
-use crate::testing::{CLUSTER, L1, MemDisk, REFTABLE, fresh_qcow2};
+use crate::testing::{CLUSTER, L1, MemDisk, REFTABLE, fresh_qcow2, fresh_qed};
 use crate::{Format, ReadAt};
 use instar_formats::qcow2::entry::{COMPRESSED, COPIED};
 use std::vec::Vec;
@@ -144,4 +144,28 @@ fn subclusters() {
     assert_eq!(firsts, [7, 0, 7, 5]);
     files[0].0.put64(L2 + 8, 1 << 32 | 1);
     assert!(read(&mut files, 0, 1).is_err(), "both bits");
+}
+
+#[test]
+fn a_qed_layer_between_others() {
+    // Cluster 0 is its own, 1 is below, 2 is zeros; then the L2 table and the data.
+    let (l2, data) = (5 * CLUSTER, 9 * CLUSTER);
+    let mut bytes = fresh_qed(b"base").bytes;
+    bytes.resize(data, 0);
+    bytes.extend([7; CLUSTER]);
+    for (at, value) in [(CLUSTER, l2), (l2, data), (l2 + 16, 1), (l2 + 24, data + 1)] {
+        bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    let files = || [(fresh_qcow2(), Format::Qcow2), (MemDisk::from(bytes.clone()), Format::Qed)];
+    let mut files = files().into_iter().chain([(raw(1 << 20, 5), Format::Raw)]).collect::<Vec<_>>();
+    let expected = [[7; CLUSTER], [5; CLUSTER], [0; CLUSTER]].concat();
+    assert!(read(&mut files, 0, 3 * CLUSTER).unwrap() == expected);
+    assert_eq!(read(&mut files, CLUSTER as u64 - 3, 6).unwrap(), [7, 7, 7, 5, 5, 5]);
+    assert_eq!(read(&mut files, 4 * CLUSTER as u64, 2).unwrap(), [5, 5]);
+    let (entry, offset) = (data as u64 + 1, l2 as u64 + 24);
+    let error = LayerError::Image(ImageError::L2Entry { entry, offset });
+    assert_eq!(read(&mut files, 3 * CLUSTER as u64, 1), Err(OpError::Layer { layer: 1, error }));
+    files[1].0.put(CLUSTER, &[1]);
+    let error = LayerError::Image(ImageError::L1Entry { entry: l2 as u64 | 1, index: 0 });
+    assert_eq!(read(&mut files, 0, 1), Err(OpError::Layer { layer: 1, error }));
 }

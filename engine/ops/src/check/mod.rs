@@ -75,6 +75,7 @@ pub fn check<D: Disk>(
 ) -> Result<CheckReport, OpError> {
     let header = match open(disk, request.format)? {
         Opened::Raw => return Err(Refusal::NoChecks.into()),
+        Opened::Qed(header) => return Ok(crate::qed::check(disk, &header, request.repair, scratch)?),
         Opened::Qcow2(header) => header,
     };
     let mut disk = Longer::new(disk);

@@ -13,6 +13,7 @@ const fn format_to_wire(format: Format) -> ImageFormat {
     match format {
         Format::Raw => ImageFormat::Raw,
         Format::Qcow2 => ImageFormat::Qcow2,
+        Format::Qed => ImageFormat::Qed,
     }
 }
 
@@ -20,6 +21,7 @@ const fn format_from_wire(format: ImageFormat) -> Option<Format> {
     match format {
         ImageFormat::Raw => Some(Format::Raw),
         ImageFormat::Qcow2 => Some(Format::Qcow2),
+        ImageFormat::Qed => Some(Format::Qed),
         _ => None,
     }
 }

@@ -15,6 +15,7 @@ impl Format {
         match self {
             Self::Raw => format::RAW,
             Self::Qcow2 => format::QCOW2,
+            Self::Qed => format::QED,
         }
     }
 
@@ -22,6 +23,7 @@ impl Format {
         match number {
             format::RAW => Some(Self::Raw),
             format::QCOW2 => Some(Self::Qcow2),
+            format::QED => Some(Self::Qed),
             _ => None,
         }
     }
