@@ -53,6 +53,10 @@ pub struct Change {
 }
 
 impl Change {
+    pub fn new(offset: u64, data: &[u8]) -> Self {
+        Self { offset, data: data.to_vec() }
+    }
+
     pub fn apply(&self, bytes: &mut Vec<u8>) {
         let start = usize::try_from(self.offset).unwrap();
         let end = start + self.data.len();

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bitmaps;
+mod data_file;
 mod disk;
 mod fill;
 mod image;
@@ -184,9 +185,19 @@ fn grow_or_shrink(disk: &mut impl instar_ops::Disk, size: u64) -> Result<u64, in
 
 /// What `durable` may look like when a crash hits while `interval` is on its way.
 fn subsets(durable: &[u8], interval: &[Change]) -> Vec<Vec<u8>> {
+    subsets_of(&durable.to_vec(), interval, &|state, change| change.apply(state), &Change::torn)
+}
+
+/// The same of whatever is durable and changes.
+fn subsets_of<S: Clone, C>(
+    durable: &S,
+    interval: &[C],
+    change: &dyn Fn(&mut S, &C),
+    torn: &dyn Fn(&C) -> Vec<C>,
+) -> Vec<S> {
     let apply = |chosen: &dyn Fn(usize) -> bool| {
-        let mut state = durable.to_vec();
-        interval.iter().enumerate().filter(|(i, _)| chosen(*i)).for_each(|(_, c)| c.apply(&mut state));
+        let mut state = durable.clone();
+        interval.iter().enumerate().filter(|(i, _)| chosen(*i)).for_each(|(_, c)| change(&mut state, c));
         state
     };
     let n = interval.len();
@@ -204,10 +215,10 @@ fn subsets(durable: &[u8], interval: &[Change]) -> Vec<Vec<u8>> {
             apply(&|i| (bits.rotate_left(u32::try_from(i % 61).unwrap()) ^ i as u64).count_ones() % 2 == 1)
         }));
     }
-    for (at, change) in interval.iter().enumerate() {
-        for torn in change.torn() {
+    for (at, whole) in interval.iter().enumerate() {
+        for part in torn(whole) {
             let mut state = apply(&|i| i < at);
-            torn.apply(&mut state);
+            change(&mut state, &part);
             states.push(state);
         }
     }
