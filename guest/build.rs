@@ -15,7 +15,7 @@ fn main() {
     for argument in ["--no-pie", &format!("-T{root}/link.ld"), "--gc-sections"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
-    for operation in ["resize", "info", "check", "create", "misbehave"] {
+    for operation in ["resize", "info", "check", "create", "unlock", "misbehave"] {
         println!("cargo:rustc-link-arg-bin=instar-{operation}=--defsym=BASE={OPERATION:#x}");
     }
     println!("cargo:rustc-link-arg-bin=instar-core=--defsym=BASE={CORE:#x}");

@@ -128,6 +128,7 @@ impl Host {
             Payload::CheckResult(_) => self.table.send_check_result,
             Payload::ResizeResult(_) => self.table.send_resize_result,
             Payload::CreateResult(_) => self.table.send_create_result,
+            Payload::UnlockResult(_) => self.table.send_unlock_result,
             _ => self.table.send_item,
         };
         self.send(send, payload);

@@ -17,6 +17,8 @@ pub mod format {
     pub const RAW: u32 = 1;
     /// qcow2, versions 2 and 3.
     pub const QCOW2: u32 = 2;
+    /// LUKS, version 1.
+    pub const LUKS: u32 = 3;
     /// QED.
     pub const QED: u32 = 4;
 }
@@ -51,6 +53,8 @@ pub mod resize_flags {
     pub const DATA_FILE: u32 = 2;
     /// The backing file stays closed, whatever the image says.
     pub const DETACHED: u32 = 4;
+    /// If the image is encrypted, its passphrase is known.
+    pub const UNLOCKED: u32 = 8;
 }
 
 /// What [`ResizeConfig::chain`] says of a layer: one of [`format`], and these bits.
@@ -69,6 +73,8 @@ pub mod repair {
     pub const LEAKS: u32 = 1;
     /// Whatever can be repaired.
     pub const ALL: u32 = 2;
+    /// Added to these: if the image is encrypted, its passphrase is known.
+    pub const UNLOCKED: u32 = 0x100;
 }
 
 /// Bits of [`CreateConfig::flags`].

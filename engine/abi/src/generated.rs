@@ -87,6 +87,23 @@ pub mod r#instar {
                         };
                         decoder.decode_submessage_delimited(mut_ref)?;
                     }
+                    14u32 => {
+                        let mut_ref = loop {
+                            if let ::core::option::Option::Some(variant) = &mut self
+                                .r#payload
+                            {
+                                if let GuestMessage_::Payload::UnlockResult(variant) = &mut *variant {
+                                    break &mut *variant;
+                                }
+                            }
+                            self.r#payload = ::core::option::Option::Some(
+                                GuestMessage_::Payload::UnlockResult(
+                                    ::core::default::Default::default(),
+                                ),
+                            );
+                        };
+                        decoder.decode_submessage_delimited(mut_ref)?;
+                    }
                     20u32 => {
                         let mut_ref = loop {
                             if let ::core::option::Option::Some(variant) = &mut self
@@ -208,6 +225,20 @@ pub mod r#instar {
                     }
                 }
                 match ::micropb::const_map!(
+                    ::micropb::const_map!(< UnlockResultMessage as
+                    ::micropb::MessageEncode > ::MAX_SIZE, | size |
+                    ::micropb::size::sizeof_len_record(size)), | size | size + 1usize
+                ) {
+                    ::core::result::Result::Ok(size) => {
+                        if size > max_size {
+                            max_size = size;
+                        }
+                    }
+                    ::core::result::Result::Err(err) => {
+                        break 'oneof (::core::result::Result::<usize, _>::Err(err));
+                    }
+                }
+                match ::micropb::const_map!(
                     ::micropb::const_map!(< SnapshotMessage as ::micropb::MessageEncode >
                     ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), |
                     size | size + 2usize
@@ -287,6 +318,11 @@ pub mod r#instar {
                         encoder.encode_varint32(106u32)?;
                         val_ref.encode_len_delimited(encoder)?;
                     }
+                    GuestMessage_::Payload::UnlockResult(val_ref) => {
+                        let val_ref = &*val_ref;
+                        encoder.encode_varint32(114u32)?;
+                        val_ref.encode_len_delimited(encoder)?;
+                    }
                     GuestMessage_::Payload::Snapshot(val_ref) => {
                         let val_ref = &*val_ref;
                         encoder.encode_varint32(162u32)?;
@@ -343,6 +379,14 @@ pub mod r#instar {
                                     val_ref.compute_size(),
                                 );
                     }
+                    GuestMessage_::Payload::UnlockResult(val_ref) => {
+                        let val_ref = &*val_ref;
+                        size
+                            += 1usize
+                                + ::micropb::size::sizeof_len_record(
+                                    val_ref.compute_size(),
+                                );
+                    }
                     GuestMessage_::Payload::Snapshot(val_ref) => {
                         let val_ref = &*val_ref;
                         size
@@ -381,6 +425,7 @@ pub mod r#instar {
             ResizeResult(super::ResizeResultMessage),
             /// A new image is a resize from nothing.
             CreateResult(super::ResizeResultMessage),
+            UnlockResult(super::UnlockResultMessage),
             Snapshot(super::SnapshotMessage),
             Bitmap(super::BitmapMessage),
             CheckFinding(super::CheckFindingMessage),
@@ -1129,6 +1174,8 @@ pub mod r#instar {
         pub r#backing_format: ::heapless::Vec<u8, 1023>,
         /// What only qcow2 has.
         pub r#qcow2: ::core::option::Option<Qcow2InfoMessage>,
+        /// What its LUKS header says, if it is encrypted with LUKS.
+        pub r#luks: ::core::option::Option<LuksMessage>,
     }
     impl InfoResultMessage {
         /// Return a reference to `cluster_size` as an `Option`
@@ -1145,6 +1192,11 @@ pub mod r#instar {
         #[inline]
         pub fn r#qcow2(&self) -> ::core::option::Option<&Qcow2InfoMessage> {
             self.r#qcow2.as_ref()
+        }
+        /// Return a reference to `luks` as an `Option`
+        #[inline]
+        pub fn r#luks(&self) -> ::core::option::Option<&LuksMessage> {
+            self.r#luks.as_ref()
         }
     }
     impl ::micropb::MessageDecode for InfoResultMessage {
@@ -1267,6 +1319,17 @@ pub mod r#instar {
                             decoder.decode_submessage_delimited(mut_ref)?;
                         };
                     }
+                    10u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#luks
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            decoder.decode_submessage_delimited(mut_ref)?;
+                        };
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -1373,6 +1436,18 @@ pub mod r#instar {
                     break 'msg (::core::result::Result::<usize, _>::Err(err));
                 }
             }
+            match ::micropb::const_map!(
+                ::micropb::const_map!(< LuksMessage as ::micropb::MessageEncode >
+                ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), | size |
+                size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
             ::core::result::Result::Ok(max_size)
         };
         fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
@@ -1440,6 +1515,12 @@ pub mod r#instar {
                     val_ref.encode_len_delimited(encoder)?;
                 }
             }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#luks() {
+                    encoder.encode_varint32(82u32)?;
+                    val_ref.encode_len_delimited(encoder)?;
+                }
+            }
             Ok(())
         }
         fn compute_size(&self) -> usize {
@@ -1495,6 +1576,758 @@ pub mod r#instar {
             }
             {
                 if let ::core::option::Option::Some(val_ref) = self.r#qcow2() {
+                    size
+                        += 1usize
+                            + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#luks() {
+                    size
+                        += 1usize
+                            + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            size
+        }
+    }
+    /// What a LUKS header says. Algorithms are numbered as in instar_formats::luks.
+    #[derive(Debug, Default, PartialEq, Clone)]
+    pub struct LuksMessage {
+        /// The cipher.
+        pub r#cipher: u32,
+        /// Bits of its key.
+        pub r#key_bits: u32,
+        /// Its mode.
+        pub r#mode: u32,
+        /// 1 plain, 2 plain64, 3 essiv.
+        pub r#ivgen: u32,
+        /// The hash of essiv.
+        pub r#ivgen_hash: u32,
+        /// The hash of everything else.
+        pub r#hash: u32,
+        /// UUID as 40 bytes of text.
+        pub r#uuid: ::heapless::Vec<u8, 40>,
+        /// Where the disk begins, in bytes from the header.
+        pub r#payload_offset: u64,
+        /// Rounds for the digest of the master key.
+        pub r#master_key_rounds: u32,
+        /// Eight key slots.
+        pub r#slots: ::heapless::Vec<LuksSlotMessage, 8>,
+    }
+    impl LuksMessage {}
+    impl ::micropb::MessageDecode for LuksMessage {
+        fn decode<IMPL_MICROPB_READ: ::micropb::PbRead>(
+            &mut self,
+            decoder: &mut ::micropb::PbDecoder<IMPL_MICROPB_READ>,
+            len: usize,
+        ) -> Result<(), ::micropb::DecodeError<IMPL_MICROPB_READ::Error>> {
+            use ::micropb::{PbBytes, PbString, PbVec, PbMap, FieldDecode};
+            let before = decoder.bytes_read();
+            while decoder.bytes_read() - before < len {
+                let tag = decoder.decode_tag()?;
+                match tag.field_num() {
+                    0 => return Err(::micropb::DecodeError::ZeroField),
+                    1u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#cipher;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    2u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#key_bits;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    3u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#mode;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    4u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#ivgen;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    5u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#ivgen_hash;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    6u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#hash;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    7u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#uuid;
+                        {
+                            decoder
+                                .decode_bytes(mut_ref, ::micropb::Presence::Implicit)?;
+                        };
+                    }
+                    8u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#payload_offset;
+                        {
+                            let val = decoder.decode_varint64()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    9u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#master_key_rounds;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    10u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut val: LuksSlotMessage = ::core::default::Default::default();
+                        let mut_ref = &mut val;
+                        {
+                            decoder.decode_submessage_delimited(mut_ref)?;
+                        };
+                        if let (Err(_), false) = (
+                            self.r#slots.pb_push(val),
+                            decoder.ignore_repeated_cap_err,
+                        ) {
+                            return Err(::micropb::DecodeError::Capacity);
+                        }
+                    }
+                    _ => {
+                        decoder.skip_wire_value(tag.wire_type())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    impl ::micropb::MessageEncode for LuksMessage {
+        const MAX_SIZE: ::core::result::Result<usize, &'static str> = 'msg: {
+            let mut max_size = 0;
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(41usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::micropb::const_map!(< LuksSlotMessage as ::micropb::MessageEncode >
+                ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), | size |
+                (size + 1usize) * 8usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            ::core::result::Result::Ok(max_size)
+        };
+        fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
+            &self,
+            encoder: &mut ::micropb::PbEncoder<IMPL_MICROPB_WRITE>,
+        ) -> Result<(), IMPL_MICROPB_WRITE::Error> {
+            use ::micropb::{PbMap, FieldEncode};
+            {
+                let val_ref = &self.r#cipher;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(8u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#key_bits;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(16u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#mode;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(24u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#ivgen;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(32u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#ivgen_hash;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(40u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#hash;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(48u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#uuid;
+                if !val_ref.is_empty() {
+                    encoder.encode_varint32(58u32)?;
+                    encoder.encode_bytes(val_ref)?;
+                }
+            }
+            {
+                let val_ref = &self.r#payload_offset;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(64u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#master_key_rounds;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(72u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                for (i, val_ref) in self.r#slots.iter().enumerate() {
+                    encoder.encode_varint32(82u32)?;
+                    val_ref.encode_len_delimited(encoder)?;
+                }
+            }
+            Ok(())
+        }
+        fn compute_size(&self) -> usize {
+            use ::micropb::{PbMap, FieldEncode};
+            let mut size = 0;
+            {
+                let val_ref = &self.r#cipher;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#key_bits;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#mode;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#ivgen;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#ivgen_hash;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#hash;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#uuid;
+                if !val_ref.is_empty() {
+                    size += 1usize + ::micropb::size::sizeof_len_record(val_ref.len());
+                }
+            }
+            {
+                let val_ref = &self.r#payload_offset;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#master_key_rounds;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                for (i, val_ref) in self.r#slots.iter().enumerate() {
+                    size
+                        += 1usize
+                            + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            size
+        }
+    }
+    /// A key slot.
+    #[derive(Debug, Default, PartialEq, Clone, Copy)]
+    pub struct LuksSlotMessage {
+        /// In use.
+        pub r#active: bool,
+        /// Rounds for the passphrase.
+        pub r#rounds: u32,
+        /// Pieces that the key is split into.
+        pub r#stripes: u32,
+        /// Where its key material lies, in bytes from the header.
+        pub r#material: u64,
+    }
+    impl LuksSlotMessage {}
+    impl ::micropb::MessageDecode for LuksSlotMessage {
+        fn decode<IMPL_MICROPB_READ: ::micropb::PbRead>(
+            &mut self,
+            decoder: &mut ::micropb::PbDecoder<IMPL_MICROPB_READ>,
+            len: usize,
+        ) -> Result<(), ::micropb::DecodeError<IMPL_MICROPB_READ::Error>> {
+            use ::micropb::{PbBytes, PbString, PbVec, PbMap, FieldDecode};
+            let before = decoder.bytes_read();
+            while decoder.bytes_read() - before < len {
+                let tag = decoder.decode_tag()?;
+                match tag.field_num() {
+                    0 => return Err(::micropb::DecodeError::ZeroField),
+                    1u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#active;
+                        {
+                            let val = decoder.decode_bool()?;
+                            let val_ref = &val;
+                            if *val_ref {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    2u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#rounds;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    3u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#stripes;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    4u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#material;
+                        {
+                            let val = decoder.decode_varint64()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    _ => {
+                        decoder.skip_wire_value(tag.wire_type())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    impl ::micropb::MessageEncode for LuksSlotMessage {
+        const MAX_SIZE: ::core::result::Result<usize, &'static str> = 'msg: {
+            let mut max_size = 0;
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(1usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            ::core::result::Result::Ok(max_size)
+        };
+        fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
+            &self,
+            encoder: &mut ::micropb::PbEncoder<IMPL_MICROPB_WRITE>,
+        ) -> Result<(), IMPL_MICROPB_WRITE::Error> {
+            use ::micropb::{PbMap, FieldEncode};
+            {
+                let val_ref = &self.r#active;
+                if *val_ref {
+                    encoder.encode_varint32(8u32)?;
+                    encoder.encode_bool(*val_ref)?;
+                }
+            }
+            {
+                let val_ref = &self.r#rounds;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(16u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#stripes;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(24u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#material;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(32u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            Ok(())
+        }
+        fn compute_size(&self) -> usize {
+            use ::micropb::{PbMap, FieldEncode};
+            let mut size = 0;
+            {
+                let val_ref = &self.r#active;
+                if *val_ref {
+                    size += 1usize + 1;
+                }
+            }
+            {
+                let val_ref = &self.r#rounds;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#stripes;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#material;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            size
+        }
+    }
+    /// Whether a passphrase opens an image.
+    #[derive(Debug, Default, PartialEq, Clone, Copy)]
+    pub struct UnlockResultMessage {
+        /// How the image is encrypted: 1 not at all, 2 qcow2's own AES, 3 LUKS.
+        pub r#encryption: u32,
+        /// Set if the operation was refused or failed.
+        pub r#error: ::core::option::Option<ErrorMessage>,
+    }
+    impl UnlockResultMessage {
+        /// Return a reference to `error` as an `Option`
+        #[inline]
+        pub fn r#error(&self) -> ::core::option::Option<&ErrorMessage> {
+            self.r#error.as_ref()
+        }
+    }
+    impl ::micropb::MessageDecode for UnlockResultMessage {
+        fn decode<IMPL_MICROPB_READ: ::micropb::PbRead>(
+            &mut self,
+            decoder: &mut ::micropb::PbDecoder<IMPL_MICROPB_READ>,
+            len: usize,
+        ) -> Result<(), ::micropb::DecodeError<IMPL_MICROPB_READ::Error>> {
+            use ::micropb::{PbBytes, PbString, PbVec, PbMap, FieldDecode};
+            let before = decoder.bytes_read();
+            while decoder.bytes_read() - before < len {
+                let tag = decoder.decode_tag()?;
+                match tag.field_num() {
+                    0 => return Err(::micropb::DecodeError::ZeroField),
+                    1u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#encryption;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    6u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#error
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            decoder.decode_submessage_delimited(mut_ref)?;
+                        };
+                    }
+                    _ => {
+                        decoder.skip_wire_value(tag.wire_type())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    impl ::micropb::MessageEncode for UnlockResultMessage {
+        const MAX_SIZE: ::core::result::Result<usize, &'static str> = 'msg: {
+            let mut max_size = 0;
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::micropb::const_map!(< ErrorMessage as ::micropb::MessageEncode >
+                ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), | size |
+                size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            ::core::result::Result::Ok(max_size)
+        };
+        fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
+            &self,
+            encoder: &mut ::micropb::PbEncoder<IMPL_MICROPB_WRITE>,
+        ) -> Result<(), IMPL_MICROPB_WRITE::Error> {
+            use ::micropb::{PbMap, FieldEncode};
+            {
+                let val_ref = &self.r#encryption;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(8u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#error() {
+                    encoder.encode_varint32(50u32)?;
+                    val_ref.encode_len_delimited(encoder)?;
+                }
+            }
+            Ok(())
+        }
+        fn compute_size(&self) -> usize {
+            use ::micropb::{PbMap, FieldEncode};
+            let mut size = 0;
+            {
+                let val_ref = &self.r#encryption;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#error() {
                     size
                         += 1usize
                             + ::micropb::size::sizeof_len_record(val_ref.compute_size());
@@ -3225,6 +4058,7 @@ pub mod r#instar {
         pub const Unspecified: Self = Self(0);
         pub const Raw: Self = Self(1);
         pub const Qcow2: Self = Self(2);
+        pub const Luks: Self = Self(3);
         pub const Qed: Self = Self(4);
     }
     impl core::default::Default for ImageFormat {
@@ -3243,6 +4077,7 @@ pub mod r#instar {
                 ImageFormat::Unspecified => formatter.write_str("Unspecified"),
                 ImageFormat::Raw => formatter.write_str("Raw"),
                 ImageFormat::Qcow2 => formatter.write_str("Qcow2"),
+                ImageFormat::Luks => formatter.write_str("Luks"),
                 ImageFormat::Qed => formatter.write_str("Qed"),
                 Self(n) => formatter.debug_tuple("_Unknown").field(&n).finish(),
             }

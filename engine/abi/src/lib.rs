@@ -3,6 +3,7 @@
 //! - [`layout`]: where everything lies in the guest's memory, and the devices' registers.
 //! - [`boot`]: what the host tells every guest.
 //! - [`config`]: what the host asks of an operation.
+//! - [`unlock`]: the one of these that holds a passphrase.
 //! - [`table`]: what an operation may call.
 //! - [`message`]: what a guest answers, generated from `guest.proto`.
 #![no_std]
@@ -16,6 +17,7 @@ pub mod layout;
 #[rustfmt::skip]
 mod generated;
 pub mod table;
+pub mod unlock;
 
 pub use generated::instar as message;
 pub use micropb;

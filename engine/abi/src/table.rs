@@ -66,6 +66,8 @@ pub struct CallTable {
     pub files: u64,
     /// Tells how long they are.
     pub file_len: FileLen,
+    /// Sends an encoded `GuestMessage` with an `unlock_result`.
+    pub send_unlock_result: Send,
 }
 
 impl CallTable {
@@ -88,6 +90,6 @@ const _: () = {
     assert!(offset_of!(CallTable, send_resize_result) == 80);
     assert!(offset_of!(CallTable, panic) == 112);
     assert!(offset_of!(CallTable, files) == 120);
-    assert!(size_of::<CallTable>() == 136);
+    assert!(size_of::<CallTable>() == 144);
     assert!(size_of::<CallTable>() as u64 <= layout::CALL_TABLE.len);
 };

@@ -9,6 +9,12 @@ const HEADER: &str = "//! Messages of `guest.proto`. Generated; see `tests/gener
 /// Longest name that an image stores, in bytes (`instar_ops::Name`).
 const NAME_LEN: u32 = 1023;
 
+/// Bytes of the UUID in a LUKS header.
+const UUID_LEN: u32 = 40;
+
+/// Key slots of LUKS.
+const SLOTS: u32 = 8;
+
 /// Generates the Rust text of `guest.proto`.
 fn generate(root: &Path) -> String {
     let dir = tempfile::tempdir().expect("temporary directory");
@@ -21,6 +27,8 @@ fn generate(root: &Path) -> String {
         ".",
         Config::new().max_bytes(NAME_LEN).optional_repr(OptionalRepr::Option).no_accessors(true),
     );
+    generator.configure(".instar.LuksMessage.uuid", Config::new().max_bytes(UUID_LEN));
+    generator.configure(".instar.LuksMessage.slots", Config::new().max_len(SLOTS));
     generator.compile_fdset_file(&set, &out).expect("Rust generated");
     HEADER.to_owned() + &std::fs::read_to_string(&out).expect("generated file read")
 }

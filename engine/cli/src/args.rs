@@ -46,12 +46,13 @@ pub struct SourceArgs {
     /// Format of the image (raw, qcow2); probed if not given
     #[arg(short = 'f', long, value_name = "FMT")]
     pub format: Option<String>,
-    /// Recognised, but not supported
-    #[arg(long, hide = true)]
+    /// FILE is not a file name but the options of a block driver: driver=qcow2,file.filename=FILE,
+    /// encrypt.key-secret=ID
+    #[arg(long)]
     pub image_opts: bool,
-    /// Recognised, but not supported
-    #[arg(long, value_name = "OBJECTDEF", hide = true)]
-    pub object: Option<OsString>,
+    /// Define a secret: secret,id=ID,data=STRING or secret,id=ID,file=PATH, either with format=base64
+    #[arg(long, value_name = "OBJECTDEF", action = clap::ArgAction::Append)]
+    pub object: Vec<OsString>,
 }
 
 /// Which of the files that an image names may be opened.

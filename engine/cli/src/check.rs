@@ -6,8 +6,9 @@ use crate::error::CliError;
 use crate::image::{Access, Image};
 use crate::info::only_file;
 use crate::message::{shown, to_stderr, to_stdout};
-use crate::resize::{refuse_unsupported, warn_of_guess};
+use crate::resize::warn_of_guess;
 use crate::show::{check_json, check_text, show_finding, stats_text};
+use crate::source::Source;
 use instar_ops::{CheckReport, CheckRequest, Repair};
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -25,13 +26,18 @@ pub const UNSUPPORTED: u8 = 63;
 /// [`CliError`]: the check could not be completed.
 pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let file = only_file(args.file.as_ref(), &args.extra)?;
-    refuse_unsupported(&args.source)?;
+    let source = Source::new(&args.source, file)?;
     refuse_cache(args)?;
     let repair = args.repair.as_ref().map_or(Ok(Repair::Nothing), parse_repair)?;
-    let image = open(args, file, repair)?;
-    let request = CheckRequest { format: image.format, repair };
+    let image = open(args, (&source, file), repair)?;
+    let mut request = CheckRequest { format: image.format, repair, unlocked: false };
     let engine = engine::open(args.engine.engine)?;
-    let finished = engine.check(&image.file, &request, &mut show_finding)?;
+    source.check_encryption(engine.as_ref(), &image)?;
+    let mut finished = engine.check(&image.file, &request, &mut show_finding)?;
+    if source.unlock(engine.as_ref(), &image, &finished.result)? {
+        request.unlocked = true;
+        finished = engine.check(&image.file, &request, &mut show_finding)?;
+    }
     let report = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
     if !args.quiet {
         to_stdout(&match args.output {
@@ -72,7 +78,7 @@ fn parse_repair(word: &OsString) -> Result<Repair, CliError> {
     }
 }
 
-fn open(args: &CheckArgs, file: &OsStr, repair: Repair) -> Result<Image, CliError> {
+fn open(args: &CheckArgs, (source, file): (&Source, &OsStr), repair: Repair) -> Result<Image, CliError> {
     let access = match (repair, args.force_share) {
         (Repair::Nothing, false) => Access::Check,
         (Repair::Nothing, true) => Access::Shared,
@@ -82,7 +88,7 @@ fn open(args: &CheckArgs, file: &OsStr, repair: Repair) -> Result<Image, CliErro
             return Err(CliError::Open { name: shown(file), reason });
         }
     };
-    let image = Image::open(file, args.source.format.as_deref(), access)?;
+    let image = source.open(&args.source, file, access)?;
     if access == Access::Repair {
         warn_of_guess(&image)?;
     }

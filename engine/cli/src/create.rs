@@ -69,6 +69,9 @@ fn request(args: &CreateArgs, file: &OsStr) -> Result<CreateRequest, CliError> {
     let size = args.size.as_deref().map(operand_size).transpose()?;
     let unknown = |_| failed(format!("Unknown file format '{}'", shown(args.format.as_ref())));
     let format = parse_format(&args.format).map_err(unknown)?;
+    if format == Format::Luks {
+        return Err(CliError::Refused(Refusal::CreateLuks.to_string()));
+    }
     if format == Format::Qed {
         return Err(CliError::Refused(Refusal::CreateQed.to_string()));
     }

@@ -3,7 +3,7 @@
 use crate::message::{errno_text, printable};
 use crate::size::SizeError;
 use instar_ops::disk::{Direction, IoError};
-use instar_ops::{OpError, Phase, Refusal, ResizeError};
+use instar_ops::{ImageError, OpError, Phase, Refusal, ResizeError};
 use instar_vmm::{ErrorKind, VmmError};
 use std::io;
 
@@ -73,10 +73,20 @@ impl CliError {
             (OpError::Io(e), _) => Self::Refused(io_text(&e)),
             (OpError::Resize(ResizeError::ShrinkWithoutFlag), _) => Self::ShrinkWithoutFlag,
             (OpError::Refused(Refusal::NoChecks), _) => Self::ChecksUnsupported,
+            (OpError::Image(ImageError::LuksAlgorithm { name: first, more }), _) => Self::Open {
+                name: name.to_owned(),
+                reason: format!("Algorithm '{}' not supported", ascii([first, more])),
+            },
             (_, Phase::Open) => Self::Open { name: name.to_owned(), reason: error.to_string() },
             _ => Self::Refused(error.to_string()),
         }
     }
+}
+
+/// The text that big-endian words hold, without the zeros behind it.
+fn ascii(words: [u64; 2]) -> String {
+    let bytes = words.map(u64::to_be_bytes);
+    printable(String::from_utf8_lossy(bytes.as_flattened()).trim_end_matches('\0'))
 }
 
 /// A failed device request in words, with the kernel's reason where there is one.

@@ -57,7 +57,7 @@ impl Tail for File {
 /// Gives `file` the length and the space that `outcome` says it must have, durably.
 ///
 /// # Errors
-/// [`CliError::Refused`] with the kernel's reason. A raw image that was to grow has its old length back then; of any
+/// [`CliError::Refused`] with the kernel's reason. A raw image or a LUKS file that was to grow has its old length back then; of any
 /// other format the metadata already counts on the file as it is, so nothing is taken back.
 pub fn finish(
     program: &Program,
@@ -69,7 +69,7 @@ pub fn finish(
         .and_then(|()| preallocate(file, outcome, mode))
         .and_then(|()| file.sync().map_err(failed("Could not flush the image")));
     let grown = outcome.action == ResizeAction::Grow;
-    if result.is_err() && grown && outcome.format == Format::Raw {
+    if result.is_err() && grown && is_plain(outcome) {
         // The first error is the one to tell.
         drop(file.set_len(outcome.file_size_before));
     }
@@ -109,6 +109,11 @@ pub fn finish_data_file(
     file.sync().map_err(failed("Could not flush the data file"))
 }
 
+/// Whether the file's length is the disk's: no metadata tell where the disk ends.
+const fn is_plain(outcome: &ResizeOutcome) -> bool {
+    matches!(outcome.format, Format::Raw | Format::Luks)
+}
+
 fn set_length(program: &Program, file: &impl Tail, outcome: &ResizeOutcome) -> Result<(), CliError> {
     let wanted = outcome.file_size_after;
     let now = file.len().map_err(failed("Failed to inquire current file length"))?;
@@ -117,7 +122,7 @@ fn set_length(program: &Program, file: &impl Tail, outcome: &ResizeOutcome) -> R
     }
     match file.set_len(wanted) {
         // What is left at the end of a format with metadata is only space lost.
-        Err(e) if wanted < now && outcome.format != Format::Raw => {
+        Err(e) if wanted < now && !is_plain(outcome) => {
             let why = errno_text(&e);
             program.warning(&format!("Failed to truncate the tail of the image: {why}"));
             Ok(())

@@ -51,8 +51,19 @@ impl Image {
     /// [`CliError::Open`] with what `qemu-img` says; nothing was changed.
     pub fn open(given: &OsStr, format: Option<&str>, access: Access) -> Result<Self, CliError> {
         let refused = |reason| CliError::Open { name: crate::message::shown(given), reason };
+        // A format that nobody knows is found before a name that nobody can open.
+        format.map(parse_format).transpose().map_err(refused)?;
+        Self::open_as(ImageName::new(given).map_err(refused)?, format, access)
+    }
+
+    /// As [`Self::open`], by a name that is understood.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(name: ImageName, format: Option<&str>, access: Access) -> Result<Self, CliError> {
+        let given = name.given();
+        let refused = |reason| CliError::Open { name: given.clone(), reason };
         let format = format.map(parse_format).transpose().map_err(refused)?;
-        let name = ImageName::new(given).map_err(refused)?;
         let file = open_regular(&name, matches!(access, Access::Write | Access::Repair))?;
         let image = Self { len: metadata(&file).map_err(refused)?.len(), name, file, format };
         let claim = image.claim(access).map_err(refused)?;
@@ -131,6 +142,7 @@ pub fn parse_format(name: &str) -> Result<Format, String> {
     match name {
         "raw" => Ok(Format::Raw),
         "qcow2" => Ok(Format::Qcow2),
+        "luks" => Ok(Format::Luks),
         "qed" => Ok(Format::Qed),
         other => Err(format!("Unknown driver '{}'", crate::message::printable(other))),
     }
@@ -142,6 +154,7 @@ pub const fn format_name(format: Format) -> &'static str {
     match format {
         Format::Raw => "raw",
         Format::Qcow2 => "qcow2",
+        Format::Luks => "luks",
         Format::Qed => "qed",
     }
 }

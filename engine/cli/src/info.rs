@@ -5,8 +5,9 @@ use crate::engine::{self, Engine};
 use crate::error::CliError;
 use crate::image::{Access, Image};
 use crate::message::{to_stderr, to_stdout};
-use crate::resize::{gate, refuse_unsupported};
+use crate::resize::gate;
 use crate::show::{Described, info_json, info_json_chain, info_text, stats_text};
+use crate::source::Source;
 use crate::stored::Stored;
 use crate::version::QemuVersion;
 use instar_ops::{ImageInfo, InfoItem, InfoRequest};
@@ -28,12 +29,13 @@ struct Looked {
 /// [`CliError`]: nothing was printed on standard output.
 pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     let file = only_file(args.file.as_ref(), &args.extra)?;
-    refuse_unsupported(&args.source)?;
+    let source = Source::new(&args.source, file)?;
     let version = version(args.qemu_version.as_deref())?;
     let gate = gate(&args.gate)?;
     let access = if args.force_share { Access::Shared } else { Access::Info };
-    let image = Image::open(file, args.source.format.as_deref(), access)?;
+    let image = source.open(&args.source, file, access)?;
     let engine = engine::open(args.engine.engine)?;
+    source.check_encryption(engine.as_ref(), &image)?;
     let mut stats = Vec::new();
     let mut chain = vec![look(engine.as_ref(), image, &mut stats)?];
     while let Some(stored) = args.backing_chain.then(|| behind(&chain)).transpose()?.flatten() {

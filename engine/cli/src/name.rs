@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct ImageName {
     given: OsString,
     path: PathBuf,
+    described: Option<String>,
 }
 
 impl ImageName {
@@ -33,7 +34,32 @@ impl ImageName {
             }
             None => bytes,
         };
-        Ok(Self { given: given.to_owned(), path: PathBuf::from(OsString::from_vec(path.to_vec())) })
+        Ok(Self {
+            described: None,
+            given: given.to_owned(),
+            path: PathBuf::from(OsString::from_vec(path.to_vec())),
+        })
+    }
+
+    /// The file `path`, named by the options `given`, which may be `described` by more than that path.
+    #[must_use]
+    pub fn from_options(given: &OsStr, path: &OsStr, described: Option<String>) -> Self {
+        Self { given: given.to_owned(), path: PathBuf::from(path), described }
+    }
+
+    /// The name of the image, as opposed to that of its file, as text for JSON.
+    #[must_use]
+    pub fn image_text(&self) -> String {
+        self.described.clone().unwrap_or_else(|| self.text())
+    }
+
+    /// The name that `check` prints as text for JSON: the options, where it was given by them.
+    #[must_use]
+    pub fn checked(&self) -> String {
+        match self.described {
+            Some(_) => self.given.to_string_lossy().into_owned(),
+            None => self.text(),
+        }
     }
 
     /// The name as given, fit for a message.

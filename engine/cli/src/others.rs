@@ -78,6 +78,7 @@ impl OtherFiles {
             data_file: self.data_file.as_ref(),
             layers: self.layers.iter().map(Layer::files).collect(),
             detached: false,
+            unlocked: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! `instar resize`.
 
-use crate::args::{EngineKind, GateArgs, Output, PreallocationMode, ResizeArgs, SourceArgs};
+use crate::args::{EngineKind, GateArgs, Output, PreallocationMode, ResizeArgs};
 use crate::bitmap::resize_error;
 use crate::engine;
 use crate::error::CliError;
@@ -11,6 +11,7 @@ use crate::message::{Program, to_stderr, to_stdout};
 use crate::others::OtherFiles;
 use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
+use crate::source::Source;
 use instar_ops::{OpError, Preallocation, Refusal, ResizeOutcome, ResizeRequest};
 use instar_vmm::{Others, Stats};
 use std::ffi::OsString;
@@ -21,10 +22,10 @@ use std::ffi::OsString;
 /// [`CliError`]: nothing was changed, or what the message says.
 pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) -> Result<(), CliError> {
     let (file, size) = operands(args, decrement)?;
-    refuse_unsupported(&args.source)?;
+    let source = Source::new(&args.source, &file)?;
     let size = parse_request(&size)?;
     let gate = gate(&args.gate)?;
-    let image = Image::open(&file, args.source.format.as_deref(), Access::Write)?;
+    let image = source.open(&args.source, &file, Access::Write)?;
     warn_of_guess(&image)?;
     let request = ResizeRequest {
         format: image.format,
@@ -32,7 +33,7 @@ pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) ->
         shrink: args.shrink,
         preallocation: preallocation(args.preallocation),
     };
-    let (outcome, stats) = resize(program, &image, (args.engine.engine, &gate), &request)?;
+    let (outcome, stats) = resize(program, &image, (&source, args.engine.engine, &gate), &request)?;
     report(args, &image, &outcome, &stats)
 }
 
@@ -52,17 +53,26 @@ const fn wants_others(error: &OpError) -> bool {
 fn resize(
     program: &Program,
     image: &Image,
-    (engine, gate): (EngineKind, &Gate),
+    (source, engine, gate): (&Source, EngineKind, &Gate),
     request: &ResizeRequest,
 ) -> Result<(ResizeOutcome, Stats), CliError> {
     let engine = engine::open(engine)?;
-    let alone = Others { detached: *gate == Gate::Deny, ..Others::default() };
+    source.check_encryption(engine.as_ref(), image)?;
+    let detached = *gate == Gate::Deny || source.detached();
+    let mut alone = Others { detached, ..Others::default() };
     let mut finished = engine.resize(&image.file, &alone, request, &mut show_finding)?;
+    if source.unlock(engine.as_ref(), image, &finished.result)? {
+        alone.unlocked = true;
+        finished = engine.resize(&image.file, &alone, request, &mut show_finding)?;
+    }
     // Most images have no other files, so that it is not asked beforehand.
     let mut others = OtherFiles::default();
     if finished.result.as_ref().is_err_and(wants_others) {
         others = OtherFiles::open(engine.as_ref(), image, gate)?;
-        finished = engine.resize(&image.file, &others.as_others(), request, &mut show_finding)?;
+        let mut all = others.as_others();
+        all.unlocked = alone.unlocked;
+        all.detached |= detached;
+        finished = engine.resize(&image.file, &all, request, &mut show_finding)?;
     }
     let outcome = finished.result.map_err(|e| match e {
         OpError::Layer { layer, error } => others.error(layer, error),
@@ -85,24 +95,6 @@ fn operands(args: &ResizeArgs, decrement: Option<OsString>) -> Result<(OsString,
         (_, _, Some(_)) => Err(usage("Extra argument(s) in command line")),
         _ => Err(usage("Expecting image file name and size")),
     }
-}
-
-/// Refuses the options about images that are more than a file, once for all commands.
-///
-/// # Errors
-/// [`CliError::Refused`] names the option.
-pub fn refuse_unsupported(source: &SourceArgs) -> Result<(), CliError> {
-    let refused = |text: &str| Err(CliError::Refused(text.to_owned()));
-    if source.image_opts && source.format.is_some() {
-        return refused("--image-opts and --format are mutually exclusive");
-    }
-    if source.image_opts {
-        return refused("--image-opts is not supported; give a file name and --format");
-    }
-    if source.object.is_some() {
-        return refused("--object is not supported");
-    }
-    Ok(())
 }
 
 /// Warns as `qemu-img` does that a raw image may only look like one.

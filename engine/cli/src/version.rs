@@ -30,6 +30,8 @@ impl QemuVersion {
     pub const EXTENDED_L2: Self = Self::new(5, 2);
     /// The dirty flag of qcow2 images is reported as it is; before, it was always false.
     pub const DIRTY_FLAG: Self = Self::new(6, 1);
+    /// LUKS reports whether its header is a file of its own.
+    pub const DETACHED_HEADER: Self = Self::new(9, 0);
     /// `info` describes the block graph below the image.
     pub const CHILDREN: Self = Self::new(8, 0);
 

@@ -141,5 +141,57 @@ numbered_errors! {
         155 QedTableOffset => "QED table offset is invalid",
         /// The name of the backing file reaches beyond the header.
         156 QedBackingOffset => "QED backing filename offset is invalid",
+        /// No LUKS magic.
+        170 NotLuks => "Volume is not in LUKS format",
+        /// A LUKS version other than 1.
+        171 LuksVersion { version } => "LUKS version {version} is not supported",
+        /// A name that does not end.
+        172 LuksCipherName => "LUKS header cipher name is not NUL terminated",
+        /// As above.
+        173 LuksModeName => "LUKS header cipher mode is not NUL terminated",
+        /// As above.
+        174 LuksHashName => "LUKS header hash spec is not NUL terminated",
+        /// The disk would begin within the header.
+        175 LuksPayload => "LUKS payload is overlapping with the header",
+        /// No rounds for the digest of the master key.
+        176 LuksRounds => "LUKS key iteration count is zero",
+        /// A key that is split in another number of pieces than 4000.
+        177 LuksStripes { slot, stripes } => "Keyslot {slot} is corrupted (stripes {stripes} != 4000)",
+        /// Key material within the header.
+        178 LuksSlotOverHeader { slot } => "Keyslot {slot} is overlapping with the LUKS header",
+        /// A slot neither free nor in use.
+        179 LuksSlotState { slot } => "Keyslot {slot} state (active/disable) is corrupted",
+        /// No rounds for a passphrase.
+        180 LuksSlotRounds { slot } => "Keyslot {slot} iteration count is zero",
+        /// Key material within the disk.
+        181 LuksSlotOverPayload { slot } => "Keyslot {slot} is overlapping with the encrypted payload",
+        /// Key material on top of key material.
+        182 LuksSlotsOverlap { first, second } => "Keyslots {first} and {second} are overlapping in the header",
+        /// An algorithm that nobody here knows; up to 16 bytes of its name, big-endian.
+        183 LuksAlgorithm { name, more } => "Algorithm not supported ({name:x} {more:x})",
+        /// A cipher mode of another form than MODE-GENERATOR.
+        184 LuksMode => "Unexpected cipher mode string format",
+        /// A key that the cipher does not take.
+        185 LuksKeyLen { bytes } => "Algorithm with key size {bytes} bytes not supported",
+        /// XTS halves its key.
+        186 LuksOddKey => "XTS cipher key length should be a multiple of 2",
+        /// XTS is for blocks of 16 bytes.
+        187 LuksXts => "Unsupported cipher mode xts",
+        /// A file that ends before its disk begins.
+        188 LuksTooShort => "Could not refresh total sector count: Input/output error",
+        /// ESSIV encrypts with a key as long as its hash.
+        189 LuksEssiv { bytes } => "No cipher with key size {bytes} available",
+        /// A passphrase is needed, and none was named.
+        190 KeySecret => "Parameter 'key-secret' is required for cipher",
+        /// As above, within qcow2.
+        191 EncryptKeySecret => "Parameter 'encrypt.key-secret' is required for cipher",
+        /// The passphrase opens no slot.
+        192 Password => "Invalid password, cannot unlock any keyslot",
+        /// Another encryption than the one that was named.
+        193 ReportsLuks => "Header reported 'luks' encryption format but options specify another",
+        /// As above.
+        194 ReportsAes => "Header reported 'aes' encryption format but options specify another",
+        /// No encryption where one was named.
+        195 NotEncrypted => "No encryption in image header, but options specified a format",
     }
 }

@@ -9,6 +9,7 @@
 pub mod bytes;
 mod error;
 pub mod io;
+pub mod luks;
 pub mod probe;
 pub mod qcow2;
 pub mod qed;

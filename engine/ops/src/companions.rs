@@ -12,6 +12,8 @@ pub struct Companions<'a, 'f> {
     pub backing: &'a mut [Layer<'f>],
     /// Whether the image is used without its backing file, whatever it says. It cannot grow then.
     pub detached: bool,
+    /// Whether the passphrase of an encrypted image is known.
+    pub unlocked: bool,
 }
 
 impl core::fmt::Debug for Companions<'_, '_> {
@@ -20,6 +22,7 @@ impl core::fmt::Debug for Companions<'_, '_> {
             .field("data_file", &self.data_file.is_some())
             .field("backing", &self.backing.len())
             .field("detached", &self.detached)
+            .field("unlocked", &self.unlocked)
             .finish()
     }
 }
@@ -53,6 +56,8 @@ pub struct Attached {
     pub layers: heapless::Vec<LayerShape, MAX_LAYERS>,
     /// Whether the image is used without its backing file.
     pub detached: bool,
+    /// Whether the passphrase of an encrypted image is known.
+    pub unlocked: bool,
 }
 
 impl Attached {

@@ -23,6 +23,7 @@ pub fn create<D: Disk>(
         Format::Raw => size,
         Format::Qcow2 => create_qcow2(disk, &request.qcow2, size, scratch)?,
         Format::Qed => return Err(Refusal::CreateQed.into()),
+        Format::Luks => return Err(Refusal::CreateLuks.into()),
     };
     Ok(ResizeOutcome {
         format: request.format,

@@ -74,13 +74,11 @@ numbered_errors! {
         /// A format whose metadata nobody here handles.
         306 Vdi => "the image is in vdi format, which is not supported",
         /// As above.
-        307 Luks => "the image is in luks format, which is not supported",
-        /// As above.
         308 Parallels => "the image is in parallels format, which is not supported",
         /// The format has no metadata to check.
         309 NoChecks => "This image format does not support checks",
-        /// Details of the encryption would be missing from the answer.
-        310 EncryptedInfo => "describing encrypted qcow2 images is not supported",
+        /// New images are not made in this format.
+        323 CreateLuks => "creating images in luks format is not supported",
         /// A virtual size that no image can have.
         312 SizeTooLarge => "Image size must be less than 8 EiB!",
         /// A virtual size that needs more L1 than there can be.
@@ -107,6 +105,8 @@ numbered_errors! {
         331 DataFileClosed => "the external data file is not open",
         /// Whether the backing file is longer than the disk decides what the new area must hide.
         332 GrowDetached => "growing an image with a backing file needs that file, which may not be opened",
+        /// What the new area must hide, or the old area keeps, would have to be encrypted, and no key is at hand.
+        337 EncryptedFill => "growing an encrypted image within a longer backing file is supported in whole clusters of version 3 images only",
         /// More layers than a job can have.
         333 ChainTooLong { most } => "the backing chain is longer than {most} files",
         /// Nobody has the key.
@@ -127,14 +127,13 @@ impl OpError {
     #[must_use]
     pub const fn unsupported(probed: Probed) -> Option<Self> {
         Some(Self::Refused(match probed {
-            Probed::Raw | Probed::Qcow2 | Probed::Qed => return None,
+            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks => return None,
             Probed::Qcow => Refusal::Qcow,
             Probed::Vmdk => Refusal::Vmdk,
             Probed::Vhdx => Refusal::Vhdx,
             Probed::Vhd => Refusal::Vhd,
             Probed::VhdFixed => Refusal::VhdFixed,
             Probed::Vdi => Refusal::Vdi,
-            Probed::Luks => Refusal::Luks,
             Probed::Parallels => Refusal::Parallels,
         }))
     }

@@ -2,6 +2,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::encryption::Encrypted;
 use crate::open::{Opened, open};
 use crate::*;
 use instar_formats::bytes::index;
@@ -32,12 +33,15 @@ pub fn info<D: ReadAt>(
     let header = match open(disk, request.format)? {
         Opened::Raw => return Ok(raw(disk.len())),
         Opened::Qed(header) => return Ok(crate::qed::info(disk, &header)?),
+        Opened::Luks(header) => return Ok(luks::info(&header, disk.len())?),
         Opened::Qcow2(header) => header,
     };
-    if header.crypt_method != 0 {
-        return Err(Refusal::EncryptedInfo.into());
+    let encrypted = Opened::Qcow2(header).encrypted(disk)?;
+    let mut image = qcow2(disk, &header)?;
+    image.encrypted = encrypted != Encrypted::Not;
+    if let Encrypted::Luks { header, .. } = &encrypted {
+        image.luks = Some(luks::described(header));
     }
-    let image = qcow2(disk, &header)?;
     let (list, rest) = scratch.split_at_mut_checked(PIECE).unwrap_or_default();
     let (mut list, mut table) =
         (Buffered::new(list), Buffered::new(rest.get_mut(..PIECE).unwrap_or_default()));
@@ -57,6 +61,7 @@ fn raw(len: u64) -> ImageInfo {
         backing_file: Name::new(),
         backing_format: Name::new(),
         qcow2: None,
+        luks: None,
     }
 }
 
@@ -80,6 +85,7 @@ fn qcow2<R: ReadAt>(disk: &mut R, header: &Header) -> Result<ImageInfo, OpError>
             data_file_raw: data_file.is_some() && header.autoclear & AUTOCLEAR_RAW != 0,
             data_file,
         }),
+        luks: None,
     })
 }
 

@@ -66,7 +66,7 @@ fn tables_need_not_lie_in_the_file() {
 fn encryption_is_refused() {
     let mut disk = fresh_qcow2();
     disk.put32(32, 2);
-    assert_eq!(run(&mut disk).0, Err(Refusal::EncryptedInfo.into()));
+    assert_eq!(run(&mut disk).0, Err(ImageError::NoCryptoHeader.into()));
 }
 
 #[test]

@@ -7,9 +7,11 @@ mod check;
 mod companions;
 mod create;
 pub mod disk;
+mod encryption;
 mod error;
 mod finding;
 mod info;
+mod luks;
 mod open;
 mod qed;
 mod report;
@@ -17,21 +19,26 @@ mod resize;
 #[cfg(test)]
 mod testing;
 mod types;
+mod unlock;
 pub mod wire;
 
 pub use check::{check, resize_mended};
 pub use companions::{Attached, Companions, Layer, LayerShape, MAX_LAYERS};
 pub use create::create;
 pub use disk::Disk;
+pub use encryption::Encryption;
 pub use error::{LayerError, OpError, Phase, Refusal};
 pub use finding::{CheckFinding, CheckReport, Fault, Table};
 pub use info::info;
+pub use instar_abi::unlock::PASSPHRASE_LEN;
 pub use instar_formats::ImageError;
 pub use instar_formats::io::ReadAt;
+pub use instar_formats::luks::{Cipher, Hash, IvGen, Mode};
 pub use instar_planner::ResizeError;
-pub use report::{Bitmap, ImageInfo, InfoItem, Name, Qcow2Info, Snapshot};
+pub use report::{Bitmap, ImageInfo, InfoItem, LuksInfo, LuksSlot, Name, Qcow2Info, Snapshot};
 pub use resize::{resize, resize_with};
 pub use types::*;
+pub use unlock::unlock;
 
 /// What `scratch` must hold at least, in bytes, for every operation on every image. Constant: no
 /// image, however large, needs more.

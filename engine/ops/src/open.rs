@@ -1,13 +1,15 @@
 //! Finding out what an image is: the start of every operation on one that exists.
 
+use crate::encryption::luks_header;
 use crate::{Format, OpError, ReadAt};
 use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::PARSE_LEN;
-use instar_formats::qed;
+use instar_formats::{luks, qed};
 
 /// What an image turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is no heap to box the larger one on")]
 pub(crate) enum Opened {
     /// The file is the disk.
     Raw,
@@ -15,6 +17,8 @@ pub(crate) enum Opened {
     Qcow2(Header),
     /// The same of QED.
     Qed(qed::Header),
+    /// The same of LUKS.
+    Luks(luks::Header),
 }
 
 /// Opens the image on `disk` as the format `named`, or as what it seems to be.
@@ -30,6 +34,7 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
         Format::Raw => Ok(Opened::Raw),
         Format::Qcow2 => header(disk).map(Opened::Qcow2),
         Format::Qed => qed_header(disk).map(Opened::Qed),
+        Format::Luks => luks_header(disk, 0).map(Opened::Luks),
     }
 }
 
@@ -49,6 +54,7 @@ fn probed<R: ReadAt>(disk: &mut R) -> Result<Format, OpError> {
         Some(refusal) => Err(refusal),
         None if found == Probed::Qcow2 => Ok(Format::Qcow2),
         None if found == Probed::Qed => Ok(Format::Qed),
+        None if found == Probed::Luks => Ok(Format::Luks),
         None => Ok(Format::Raw),
     }
 }

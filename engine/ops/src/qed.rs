@@ -24,6 +24,7 @@ pub(crate) fn info<R: ReadAt>(disk: &mut R, header: &Header) -> Result<ImageInfo
         encrypted: false,
         backing_file: crate::info::name(disk, header.backing_offset, header.backing_len)?,
         backing_format: Name::from_slice(if raw { NOT_PROBED } else { &[] }).unwrap_or_default(),
+        luks: None,
         qcow2: None,
     })
 }

@@ -1,6 +1,6 @@
 //! What `info` has to say.
 
-use crate::Format;
+use crate::{Cipher, Format, Hash, IvGen, Mode};
 
 /// A name as an image stores it: bytes, not necessarily UTF-8. 1023 bytes is the longest that
 /// qcow2 allows for a backing file; bitmap names reach it too.
@@ -25,6 +25,44 @@ pub struct ImageInfo {
     pub backing_format: Name,
     /// What only qcow2 has.
     pub qcow2: Option<Qcow2Info>,
+    /// What its LUKS header says, if it is encrypted with LUKS.
+    pub luks: Option<LuksInfo>,
+}
+
+/// What a LUKS header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LuksInfo {
+    /// The cipher.
+    pub cipher: Cipher,
+    /// Bits of its key; XTS takes two of these.
+    pub key_bits: u32,
+    /// Its mode.
+    pub mode: Mode,
+    /// Its initial vectors.
+    pub ivgen: IvGen,
+    /// The hash of everything but initial vectors.
+    pub hash: Hash,
+    /// UUID as text, ended by zeros.
+    pub uuid: [u8; 40],
+    /// Where the disk begins, in bytes from the header.
+    pub payload_offset: u64,
+    /// Rounds of PBKDF2 for the digest of the master key.
+    pub master_key_rounds: u32,
+    /// Key slots.
+    pub slots: [LuksSlot; 8],
+}
+
+/// A key slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LuksSlot {
+    /// Whether it is in use.
+    pub active: bool,
+    /// Rounds of PBKDF2.
+    pub rounds: u32,
+    /// Into how many pieces its key is split.
+    pub stripes: u32,
+    /// Where its key material lies, in bytes from the header.
+    pub material: u64,
 }
 
 /// What only qcow2 has to say.

@@ -32,8 +32,11 @@ pub fn resize_with<D: Disk>(
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
     let wanted = Request { size: request.size, shrink: request.shrink, preallocation: request.preallocation };
-    match open(disk, request.format)? {
+    let image = open(disk, request.format)?;
+    image.check_unlocked(companions.unlocked)?;
+    match image {
         Opened::Raw => resize_raw(disk, &wanted),
+        Opened::Luks(header) => crate::luks::resize(&header, disk.len(), &wanted),
         Opened::Qed(header) => crate::qed::resize(disk, companions, (&header, &wanted), scratch),
         Opened::Qcow2(header) => {
             companions.complete(&header, &wanted)?;
@@ -87,6 +90,9 @@ fn resize_qcow2<D: Disk>(
         [] => None,
         ref mut layers => Some(Chain::open(layers, rest)?),
     };
+    if let Some(chain) = &chain {
+        keyless(header, request, chain.virtual_size())?;
+    }
     let mut data_file = companions.data_file.as_deref_mut().map(OnDisk);
     let done = {
         let mut around = Surroundings {
@@ -99,6 +105,15 @@ fn resize_qcow2<D: Disk>(
         Some(chain) => chain.blame(error),
         None => error.into(),
     })
+}
+
+/// Refuses a grow of an encrypted overlay that would need its key: what a longer backing file (of
+/// `behind` bytes) has in the last cluster would be copied, and version 2 has no clusters that are zeros.
+fn keyless(header: &Header, request: &Request, behind: u64) -> Result<(), Refusal> {
+    let (old, g) = (header.virtual_size(), header.geometry);
+    let grows = request.resolve(old).is_ok_and(|new| new > old) && behind > old;
+    let whole = header.version >= 3 && g.in_cluster(old) == 0;
+    if header.crypt_method != 0 && grows && !whole { Err(Refusal::EncryptedFill) } else { Ok(()) }
 }
 
 fn run<D: Disk>(

@@ -1,5 +1,6 @@
 //! Requests and outcomes of the four operations: the words that every engine and the command line share.
 
+use crate::Encryption;
 pub use instar_planner::{Preallocation, ResizeAction, SizeRequest};
 
 /// A disk image format, as far as an operation knows it.
@@ -9,6 +10,8 @@ pub enum Format {
     Raw,
     /// QEMU copy-on-write, versions 2 and 3.
     Qcow2,
+    /// LUKS, version 1.
+    Luks,
     /// QEMU Enhanced Disk.
     Qed,
 }
@@ -62,6 +65,8 @@ pub struct CheckRequest {
     pub format: Option<Format>,
     /// What to repair of what is found.
     pub repair: Repair,
+    /// Whether the passphrase of an encrypted image is known.
+    pub unlocked: bool,
 }
 
 /// What a check is to repair.
@@ -74,6 +79,15 @@ pub enum Repair {
     Leaks,
     /// Whatever can be repaired. The refcount structures are replaced if they are unusable.
     All,
+}
+
+/// What to unlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnlockRequest {
+    /// The format the user named; `None` lets the image be probed.
+    pub format: Option<Format>,
+    /// What the image is said to be encrypted with; [`Encryption::None`] for what nobody here knows.
+    pub expected: Option<Encryption>,
 }
 
 /// What to create, in a file that is empty.

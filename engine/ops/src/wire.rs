@@ -7,6 +7,7 @@
 mod answer;
 mod finding;
 mod item;
+mod luks;
 mod request;
 
 pub use answer::{
@@ -14,6 +15,7 @@ pub use answer::{
 };
 pub use finding::{finding_from_wire, finding_to_wire};
 pub use item::{info_item_from_wire, info_item_to_wire};
+pub use luks::{unlock_from_wire, unlock_to_wire};
 
 #[cfg(test)]
 mod tests;

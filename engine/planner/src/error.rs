@@ -30,8 +30,8 @@ numbered_errors! {
         219 BitmapTooLarge { index } => "Bitmap {index} would take too much space; use larger granularity",
         /// The image was opened without its data file.
         211 DataFile => "resizing qcow2 images with an external data file is not supported",
-        /// As above.
-        212 Encrypted => "resizing encrypted qcow2 images is not supported",
+        /// A key header where there is no key.
+        212 CryptoUnexpected => "CRYPTO header extension only expected with LUKS encryption method",
         /// The refcounts may be stale: allocating by them could destroy data.
         213 Dirty => "the image was not closed properly; repair it with 'qemu-img check -r all' first",
         /// The metadata to add does not fit behind the end of the file.

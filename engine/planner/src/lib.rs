@@ -12,6 +12,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod error;
+pub mod luks;
 pub mod qcow2;
 pub mod qed;
 pub mod raw;

@@ -103,6 +103,7 @@ fn data_file_fits(outcome: &ResizeOutcome, there_is_one: bool, seen: &Seen) -> R
 const fn new_size(outcome: &ResizeOutcome) -> u64 {
     match outcome.format {
         Format::Raw => outcome.file_size_after,
+        Format::Luks => outcome.file_size_after.saturating_sub(luks_header(outcome)),
         Format::Qcow2 | Format::Qed => outcome.new_virtual_size,
     }
 }
@@ -128,14 +129,30 @@ fn laid_out(outcome: &ResizeOutcome, len: u64, seen: &Seen) -> Result<(), VmmErr
     must(within, "it allocates beyond the end of the file")
 }
 
-/// A raw disk is its file, rounded up to a sector.
+/// What a LUKS file has before its disk, in bytes, by the sizes before: whole sectors.
+const fn luks_header(outcome: &ResizeOutcome) -> u64 {
+    let whole = outcome.file_size_before.saturating_add(SECTOR - 1) / SECTOR * SECTOR;
+    whole.saturating_sub(outcome.old_virtual_size)
+}
+
+/// A raw disk is its file, rounded up to a sector; a LUKS disk is what follows its header.
 const fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
     const fn fits(len: u64, size: u64) -> bool {
         matches!(len.checked_next_multiple_of(SECTOR), Some(rounded) if rounded == size)
     }
-    matches!(outcome.format, Format::Qcow2 | Format::Qed)
-        || fits(outcome.file_size_before, outcome.old_virtual_size)
-            && fits(outcome.file_size_after, outcome.new_virtual_size)
+    match outcome.format {
+        Format::Qcow2 | Format::Qed => true,
+        Format::Raw => {
+            fits(outcome.file_size_before, outcome.old_virtual_size)
+                && fits(outcome.file_size_after, outcome.new_virtual_size)
+        }
+        Format::Luks => {
+            let header = luks_header(outcome);
+            header.is_multiple_of(SECTOR)
+                && fits(outcome.file_size_before, outcome.old_virtual_size.saturating_add(header))
+                && fits(outcome.file_size_after, outcome.new_virtual_size.saturating_add(header))
+        }
+    }
 }
 
 /// Whether the counts of a check can be true.

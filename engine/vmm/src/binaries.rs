@@ -23,5 +23,7 @@ pub const RESIZE: Binary = binary!("instar-resize");
 pub const INFO: Binary = binary!("instar-info");
 /// Checks the image.
 pub const CHECK: Binary = binary!("instar-check");
+/// Tells whether a passphrase opens the image.
+pub const UNLOCK: Binary = binary!("instar-unlock");
 /// Lays out a new image.
 pub const CREATE: Binary = binary!("instar-create");

@@ -10,8 +10,8 @@ use crate::others::Others;
 use crate::{believe, limit};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, OpError,
-    Repair, ResizeOutcome, ResizeRequest, wire,
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
+    OpError, Repair, ResizeOutcome, ResizeRequest, UnlockRequest, wire,
 };
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::VmFd;
@@ -19,6 +19,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Most snapshots and bitmaps that an image can have (qcow2 specification: 65,536 and 65,535).
 const MAX_INFO_ITEMS: usize = 65_536 + 65_535;
@@ -316,6 +317,34 @@ impl Kvm {
                 }
             })?;
         once.finish(ran, |report, _| believe::check(report, request))
+    }
+
+    /// Says how `image` is encrypted, and fails unless `passphrase`, if there is one, opens it. The guest of
+    /// this job is the only one that is given one.
+    ///
+    /// # Errors
+    /// [`VmmError`]: the job did not come to an end that can be believed.
+    pub fn unlock(
+        &self,
+        image: &File,
+        request: &UnlockRequest,
+        passphrase: Option<&[u8]>,
+    ) -> Result<Finished<Encryption>, VmmError> {
+        let len = length(image)?;
+        let mut once = Once::new();
+        let device = Image::new(image, len, limit::read(len), true);
+        let long =
+            || VmmError::Host { what: "passing the passphrase", source: io::ErrorKind::InvalidInput.into() };
+        let mut config = request.to_config(passphrase).ok_or_else(long)?;
+        let ran = self.run(binaries::UNLOCK, config.as_bytes(), Files::only(device), &mut |payload| {
+            once.open()?;
+            match payload {
+                Payload::UnlockResult(message) => once.set(wire::unlock_from_wire(&message)),
+                _ => Err(FOREIGN),
+            }
+        });
+        config.passphrase.zeroize();
+        once.finish(ran?, |_, _| Ok(()))
     }
 
     /// Lays out a new image in the empty file `image`, which must be open for reading and writing.

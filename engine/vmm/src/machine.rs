@@ -50,7 +50,10 @@ pub fn run(kvm: &Kvm, job: Job<'_>) -> Result<(Stats, Seen), VmmError> {
     let vcpu = create_vcpu(kvm, &vm)?;
     let mut machine = Machine { memory: &memory, block, vcpu, sink: job.sink, log: kvm.log, exits: 0 };
     let mut watchdog = Watchdog::start(kvm.limits)?;
-    machine.run(&mut watchdog)?;
+    let ran = machine.run(&mut watchdog);
+    // It may have held a passphrase.
+    memory.write(layout::CONFIG.base, &[0; layout::CONFIG.size()])?;
+    ran?;
 
     let (exits, seen) = (machine.exits, machine.block.files.seen());
     let stats = Stats {

@@ -16,6 +16,8 @@ pub struct Others<'a> {
     pub layers: Vec<LayerFiles<'a>>,
     /// Whether the image is used without its backing file, whatever it says.
     pub detached: bool,
+    /// Whether the passphrase of an encrypted image is known.
+    pub unlocked: bool,
 }
 
 /// A layer of a backing chain.
@@ -44,7 +46,8 @@ impl<'a> Others<'a> {
     /// # Errors
     /// There are more layers than a job can have.
     pub(crate) fn shape(&self) -> Result<Attached, VmmError> {
-        let mut attached = Attached { detached: self.detached, ..Attached::default() };
+        let mut attached =
+            Attached { detached: self.detached, unlocked: self.unlocked, ..Attached::default() };
         attached.data_file = self.data_file.is_some();
         for layer in &self.layers {
             let shape = LayerShape { format: layer.format, data_file: layer.data_file.is_some() };

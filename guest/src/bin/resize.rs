@@ -47,6 +47,7 @@ fn resize(
         data_file: data_file.as_mut().map(|file| file as &mut dyn Disk),
         backing: &mut layers,
         detached: attached.detached,
+        unlocked: attached.unlocked,
     };
     resize_mended(&mut files.disk(0), &mut companions, request, scratch, tell)
 }

@@ -6,8 +6,8 @@ use super::{Engine, Job};
 use crate::error::CliError;
 use instar_ops::disk::{Direction, IoError, ReadAt};
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, ImageInfo, InfoItem,
-    InfoRequest, Layer, OpError, ResizeOutcome, ResizeRequest, SCRATCH_LEN,
+    CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, Encryption, ImageInfo,
+    InfoItem, InfoRequest, Layer, OpError, ResizeOutcome, ResizeRequest, SCRATCH_LEN, UnlockRequest,
 };
 use instar_vmm::{Finished, Others};
 use std::fs::File;
@@ -41,6 +41,7 @@ impl Engine for InProcess {
             data_file: data_file.as_mut().map(|file| file as &mut dyn Disk),
             backing: &mut layers,
             detached: others.detached,
+            unlocked: others.unlocked,
         };
         run(image, |disk, scratch| {
             instar_ops::resize_mended(disk, &mut companions, request, scratch, findings)
@@ -62,6 +63,10 @@ impl Engine for InProcess {
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport> {
         run(image, |disk, scratch| instar_ops::check(disk, request, scratch, findings))
+    }
+
+    fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
+        run(image, |disk, scratch| instar_ops::unlock(disk, request, passphrase, scratch))
     }
 
     fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome> {

@@ -2,8 +2,8 @@
 
 use super::{Engine, Job};
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, ResizeOutcome,
-    ResizeRequest,
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
+    ResizeOutcome, ResizeRequest, UnlockRequest,
 };
 use instar_vmm::{Kvm, Others};
 use std::fs::File;
@@ -30,6 +30,10 @@ impl Engine for Kvm {
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport> {
         Ok(Kvm::check(self, image, request, findings)?)
+    }
+
+    fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
+        Ok(Kvm::unlock(self, image, request, passphrase)?)
     }
 
     fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome> {

@@ -8,8 +8,8 @@ use crate::args::EngineKind;
 use crate::error::CliError;
 pub use in_process::refusal_of_create;
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, CreateRequest, ImageInfo, InfoItem, InfoRequest, ResizeOutcome,
-    ResizeRequest,
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
+    ResizeOutcome, ResizeRequest, UnlockRequest,
 };
 use instar_vmm::{Finished, Others};
 use std::fs::File;
@@ -49,6 +49,12 @@ pub trait Engine {
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport>;
+
+    /// Says how `image` is encrypted, and fails unless `passphrase`, if there is one, opens it.
+    ///
+    /// # Errors
+    /// [`CliError`] if the job did not come to an end.
+    fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption>;
 
     /// Lays out a new image in the empty file `image`, open for reading and writing.
     ///

@@ -39,7 +39,7 @@ const fn is_zero(count: &u64) -> bool {
 /// QEMU's `ImageCheck` document: counts of zero are left out, except that of internal errors.
 pub fn check_json(name: &ImageName, report: &CheckReport) -> String {
     super::document(&Document {
-        filename: name.text(),
+        filename: name.checked(),
         format: format_name(report.format),
         check_errors: report.check_errors,
         image_end_offset: report.image_end_offset,

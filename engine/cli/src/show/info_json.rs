@@ -1,5 +1,6 @@
 //! `info --output=json`: QEMU's `ImageInfo` document.
 
+use super::luks::LuksData;
 use super::node::{Described, flags, text};
 use crate::image::format_name;
 use crate::version::QemuVersion;
@@ -45,6 +46,7 @@ struct Child {
 enum Specific {
     File {},
     Qcow2(Qcow2Data),
+    Luks(LuksData),
 }
 
 #[derive(Serialize)]
@@ -64,8 +66,18 @@ struct Qcow2Data {
     data_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_file_raw: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypt: Option<Encrypt>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bitmaps: Vec<BitmapEntry>,
+}
+
+/// How a qcow2 image is encrypted.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Encrypt {
+    Aes { format: &'static str },
+    Luks(LuksData),
 }
 
 #[derive(Serialize)]
@@ -106,7 +118,7 @@ fn format_node(image: &Described<'_>) -> Node {
     let below = Child { name: "file", info: file_node(image) };
     Node {
         children: (image.version >= QemuVersion::CHILDREN).then(|| vec![below]),
-        filename: image.name.text(),
+        filename: image.name.image_text(),
         format: format_name(info.format),
         virtual_size: info.virtual_size,
         actual_size: image.disk_size,
@@ -116,8 +128,26 @@ fn format_node(image: &Described<'_>) -> Node {
         full_backing_filename: backing.map(|b| text(&image.name.resolve(b))),
         backing_filename_format: format.map(|f| text(f)),
         snapshots: image.snapshots().map(|s| snapshot(s, image.version)).collect(),
-        format_specific: info.qcow2.as_ref().map(|q| Specific::Qcow2(qcow2(q, image))),
+        format_specific: specific(image),
         dirty_flag: image.dirty(),
+    }
+}
+
+fn specific(image: &Described<'_>) -> Option<Specific> {
+    let detached = image.version >= QemuVersion::DETACHED_HEADER;
+    match (&image.info.qcow2, &image.info.luks) {
+        (Some(info), _) => Some(Specific::Qcow2(qcow2(info, image))),
+        (None, Some(luks)) => Some(Specific::Luks(LuksData::new(luks, false, detached))),
+        (None, None) => None,
+    }
+}
+
+/// How the image is encrypted, if it is.
+fn encrypt(image: &Described<'_>) -> Option<Encrypt> {
+    let detached = image.version >= QemuVersion::DETACHED_HEADER;
+    match &image.info.luks {
+        Some(luks) => Some(Encrypt::Luks(LuksData::new(luks, true, detached))),
+        None => image.info.encrypted.then_some(Encrypt::Aes { format: "aes" }),
     }
 }
 
@@ -158,6 +188,7 @@ fn qcow2(info: &Qcow2Info, image: &Described<'_>) -> Qcow2Data {
         extended_l2: (v3 && version >= QemuVersion::EXTENDED_L2).then_some(info.extended_l2),
         data_file: data_file.map(|name| text(name)),
         data_file_raw: data_file.map(|_| info.data_file_raw),
+        encrypt: encrypt(image),
         bitmaps: match version >= QemuVersion::DATA_FILE {
             true => bitmaps.collect(),
             false => Vec::new(),

@@ -1,6 +1,7 @@
 //! `info` for people, line by line as `qemu-img` prints it.
 
 use super::bytes::human;
+use super::luks::LuksData;
 use super::node::{Described, flags, text};
 use super::snapshots;
 use crate::image::format_name;
@@ -19,6 +20,12 @@ pub fn info_text(image: &Described<'_>) -> String {
             line(&mut out, &format!("    {name}"), &value);
         }
     }
+    if let (None, Some(luks)) = (&image.info.qcow2, &image.info.luks) {
+        out.push_str("Format specific information:\n");
+        out.push_str(
+            &LuksData::new(luks, false, image.version >= QemuVersion::DETACHED_HEADER).lines("    "),
+        );
+    }
     if image.version >= QemuVersion::CHILDREN {
         file_node(&mut out, image);
     }
@@ -33,7 +40,7 @@ fn line(out: &mut String, name: &str, value: &str) {
 fn head(image: &Described<'_>) -> String {
     let info = image.info;
     let mut out = String::new();
-    line(&mut out, "image", &image.name.shown_path());
+    line(&mut out, "image", &printable(&image.name.image_text()));
     line(&mut out, "file format", format_name(info.format));
     let size = info.virtual_size;
     line(&mut out, "virtual size", &format!("{} ({size} bytes)", human(size)));
@@ -86,11 +93,22 @@ fn specific(info: &Qcow2Info, image: &Described<'_>) -> Vec<(&'static str, Strin
         ("refcount bits", Some(info.refcount_bits.to_string())),
         ("data file", data_file),
         ("data file raw", raw.then(|| info.data_file_raw.to_string())),
+        ("encrypt", encrypt(image)),
         ("corrupt", v3.then(|| info.corrupt.to_string())),
         ("extended l2", (v3 && since(QemuVersion::EXTENDED_L2)).then(|| info.extended_l2.to_string())),
     ];
     let present = lines.into_iter();
     present.filter_map(|(n, v)| v.map(|v| (n, v))).collect()
+}
+
+/// The value of `encrypt:`, which begins on the next line and ends without a newline.
+fn encrypt(image: &Described<'_>) -> Option<String> {
+    let detached = image.version >= QemuVersion::DETACHED_HEADER;
+    let lines = match &image.info.luks {
+        Some(luks) => LuksData::new(luks, true, detached).lines("        "),
+        None => image.info.encrypted.then(|| "        format: aes\n".to_owned())?,
+    };
+    Some(format!("\n{}", lines.trim_end()))
 }
 
 /// The value of `bitmaps:`, which begins on the next line and ends without a newline.

@@ -5,6 +5,7 @@ mod check;
 mod finding;
 mod info_json;
 mod info_text;
+mod luks;
 mod node;
 mod resize;
 mod snapshots;

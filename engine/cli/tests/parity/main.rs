@@ -5,6 +5,7 @@
 
 mod alone;
 mod backing;
+mod encrypted;
 mod fixture;
 mod hostile;
 mod inspect;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         group.extend(hostile::trials(engine));
         group.extend(qed::trials(engine));
         group.extend(scale::trials(engine));
+        trials.extend(encrypted::trials(engine, missing));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()

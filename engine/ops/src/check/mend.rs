@@ -24,7 +24,7 @@ pub fn resize_mended<D: Disk>(
 ) -> Result<ResizeOutcome, OpError> {
     let file_size_before = disk.len();
     let mut disk = Longer::new(disk);
-    mend(&mut disk, request.format, scratch, findings)?;
+    mend(&mut disk, request.format, companions.unlocked, scratch, findings)?;
     let outcome = resize_with(&mut disk, companions, request, scratch)?;
     Ok(ResizeOutcome { file_size_before, ..outcome })
 }
@@ -33,10 +33,13 @@ pub fn resize_mended<D: Disk>(
 fn mend<D: Disk>(
     disk: &mut Longer<'_, D>,
     format: Option<Format>,
+    unlocked: bool,
     scratch: &mut [u8],
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<(), OpError> {
-    let header = match open(disk, format)? {
+    let image = open(disk, format)?;
+    image.check_unlocked(unlocked)?;
+    let header = match image {
         Opened::Qcow2(h) if h.has(Incompatible::DIRTY) && !h.has(Incompatible::CORRUPT) => h,
         _ => return Ok(()),
     };

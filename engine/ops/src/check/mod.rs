@@ -73,8 +73,10 @@ pub fn check<D: Disk>(
     scratch: &mut [u8],
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<CheckReport, OpError> {
-    let header = match open(disk, request.format)? {
-        Opened::Raw => return Err(Refusal::NoChecks.into()),
+    let image = open(disk, request.format)?;
+    image.check_unlocked(request.unlocked)?;
+    let header = match image {
+        Opened::Raw | Opened::Luks(_) => return Err(Refusal::NoChecks.into()),
         Opened::Qed(header) => return Ok(crate::qed::check(disk, &header, request.repair, scratch)?),
         Opened::Qcow2(header) => header,
     };

@@ -3,6 +3,7 @@
 //! The outer `Option` of a `..._from_wire` says whether the message made sense; the `Result` in it is
 //! the operation's own answer.
 
+use super::luks::{luks_from_wire, luks_to_wire};
 use crate::{CheckReport, Format, ImageInfo, OpError, Qcow2Info, ResizeAction, ResizeOutcome};
 use instar_abi::message::{
     CheckResultMessage, ErrorMessage, ExtentMessage, ImageFormat, InfoResultMessage, Qcow2InfoMessage,
@@ -13,6 +14,7 @@ const fn format_to_wire(format: Format) -> ImageFormat {
     match format {
         Format::Raw => ImageFormat::Raw,
         Format::Qcow2 => ImageFormat::Qcow2,
+        Format::Luks => ImageFormat::Luks,
         Format::Qed => ImageFormat::Qed,
     }
 }
@@ -21,6 +23,7 @@ const fn format_from_wire(format: ImageFormat) -> Option<Format> {
     match format {
         ImageFormat::Raw => Some(Format::Raw),
         ImageFormat::Qcow2 => Some(Format::Qcow2),
+        ImageFormat::Luks => Some(Format::Luks),
         ImageFormat::Qed => Some(Format::Qed),
         _ => None,
     }
@@ -43,12 +46,12 @@ const fn action_from_wire(action: ResizeActionCode) -> Option<ResizeAction> {
     }
 }
 
-fn error_to_wire(error: OpError) -> Option<ErrorMessage> {
+pub(super) fn error_to_wire(error: OpError) -> Option<ErrorMessage> {
     let (code, [detail0, detail1, detail2]) = error.to_wire();
     Some(ErrorMessage { code, detail0, detail1, detail2 })
 }
 
-fn error_from_wire(error: &ErrorMessage) -> Option<OpError> {
+pub(super) fn error_from_wire(error: &ErrorMessage) -> Option<OpError> {
     OpError::from_wire(error.code, [error.detail0, error.detail1, error.detail2])
 }
 
@@ -146,6 +149,7 @@ pub fn info_to_wire(result: Result<ImageInfo, OpError>) -> InfoResultMessage {
             error: None,
             backing_file: info.backing_file,
             backing_format: info.backing_format,
+            luks: info.luks.as_ref().map(luks_to_wire),
             qcow2: info.qcow2.map(qcow2_to_wire),
         },
     }
@@ -165,6 +169,10 @@ pub fn info_from_wire(message: InfoResultMessage) -> Option<Result<ImageInfo, Op
         encrypted: message.encrypted,
         backing_file: message.backing_file,
         backing_format: message.backing_format,
+        luks: match &message.luks {
+            Some(luks) => Some(luks_from_wire(luks)?),
+            None => None,
+        },
         qcow2: message.qcow2.map(qcow2_from_wire),
     }))
 }

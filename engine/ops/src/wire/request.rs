@@ -15,6 +15,7 @@ impl Format {
         match self {
             Self::Raw => format::RAW,
             Self::Qcow2 => format::QCOW2,
+            Self::Luks => format::LUKS,
             Self::Qed => format::QED,
         }
     }
@@ -23,6 +24,7 @@ impl Format {
         match number {
             format::RAW => Some(Self::Raw),
             format::QCOW2 => Some(Self::Qcow2),
+            format::LUKS => Some(Self::Luks),
             format::QED => Some(Self::Qed),
             _ => None,
         }
@@ -30,12 +32,12 @@ impl Format {
 }
 
 /// The number of a format that may not have been named.
-fn named_to_config(named: Option<Format>) -> U32 {
+pub(super) fn named_to_config(named: Option<Format>) -> U32 {
     U32::new(named.map_or(format::PROBE, Format::to_config))
 }
 
 /// The inverse of [`named_to_config`]; `None` for a number that means nothing.
-fn named_from_config(number: U32) -> Option<Option<Format>> {
+pub(super) fn named_from_config(number: U32) -> Option<Option<Format>> {
     match number.get() {
         format::PROBE => Some(None),
         number => Format::from_config(number).map(Some),
@@ -123,12 +125,14 @@ impl Attached {
             data_file: flags & resize_flags::DATA_FILE != 0,
             layers: layers.iter().map(|byte| LayerShape::from_config(*byte)).collect::<Option<_>>()?,
             detached: flags & resize_flags::DETACHED != 0,
+            unlocked: flags & resize_flags::UNLOCKED != 0,
         })
     }
 }
 
 /// All bits of [`resize_flags`].
-const RESIZE_FLAGS: u32 = resize_flags::SHRINK | resize_flags::DATA_FILE | resize_flags::DETACHED;
+const RESIZE_FLAGS: u32 =
+    resize_flags::SHRINK | resize_flags::DATA_FILE | resize_flags::DETACHED | resize_flags::UNLOCKED;
 
 impl ResizeRequest {
     /// The request as the guest reads it, of an image with what is `attached`.
@@ -137,7 +141,8 @@ impl ResizeRequest {
         let (size_kind, size) = size_to_config(self.size);
         let flags = bit(self.shrink, resize_flags::SHRINK)
             | bit(attached.data_file, resize_flags::DATA_FILE)
-            | bit(attached.detached, resize_flags::DETACHED);
+            | bit(attached.detached, resize_flags::DETACHED)
+            | bit(attached.unlocked, resize_flags::UNLOCKED);
         let mut chain = [0; MAX_LAYERS];
         for (byte, shape) in chain.iter_mut().zip(&attached.layers) {
             *byte = shape.to_config();
@@ -195,15 +200,16 @@ impl CheckRequest {
         CheckConfig {
             header: Header::of::<CheckConfig>(),
             format: named_to_config(self.format),
-            repair: U32::new(repair_to_config(self.repair)),
+            repair: U32::new(repair_to_config(self.repair) | bit(self.unlocked, repair::UNLOCKED)),
         }
     }
 
     /// The inverse of [`Self::to_config`]; `None` if a number means nothing.
     #[must_use]
     pub fn from_config(config: &CheckConfig) -> Option<Self> {
-        let repair = repair_from_config(config.repair.get())?;
-        Some(Self { format: named_from_config(config.format)?, repair })
+        let unlocked = config.repair.get() & repair::UNLOCKED != 0;
+        let repair = repair_from_config(config.repair.get() & !repair::UNLOCKED)?;
+        Some(Self { format: named_from_config(config.format)?, repair, unlocked })
     }
 }
 

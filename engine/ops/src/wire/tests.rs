@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
-    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, CreateRequest, Fault, Format, ImageInfo,
-    InfoItem, InfoRequest, LayerShape, MAX_LAYERS, Name, OpError, Preallocation, Qcow2Info, Qcow2Options,
-    Repair, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table,
+    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, Cipher, CreateRequest, Encryption, Fault,
+    Format, Hash, ImageInfo, InfoItem, InfoRequest, IvGen, LayerShape, LuksInfo, LuksSlot, MAX_LAYERS, Mode,
+    Name, OpError, Preallocation, Qcow2Info, Qcow2Options, Repair, ResizeAction, ResizeOutcome,
+    ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
@@ -61,7 +62,7 @@ fn resize_requests_that_mean_nothing() {
     let good = request.to_config(&Attached::default());
     assert!(ResizeRequest::from_config(&good).is_some());
     let spoilers: [fn(&mut ResizeConfig); 4] =
-        [|c| c.format.set(3), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(8)];
+        [|c| c.format.set(5), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(16)];
     for spoil in spoilers {
         let mut bad = good;
         spoil(&mut bad);
@@ -72,7 +73,8 @@ fn resize_requests_that_mean_nothing() {
 #[test]
 fn info_check_and_create_requests() {
     for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
-        let (info, check) = (InfoRequest { format }, CheckRequest { format, repair: Repair::All });
+        let (info, check) =
+            (InfoRequest { format }, CheckRequest { format, repair: Repair::All, unlocked: true });
         assert_eq!(InfoRequest::from_config(&info.to_config()), Some(info));
         assert_eq!(CheckRequest::from_config(&check.to_config()), Some(check));
     }
@@ -107,6 +109,7 @@ fn what_is_attached() {
         assert_eq!(Attached::from_config(&request.to_config(&attached)), Some(attached.clone()));
         attached.data_file = layer % 3 == 0;
         attached.detached = layer % 5 == 0;
+        attached.unlocked = layer % 7 == 0;
         let shape = LayerShape { format: FORMATS[layer % 2], data_file: layer % 4 == 1 };
         attached.layers.push(shape).unwrap();
     }
@@ -118,7 +121,7 @@ fn what_is_attached() {
         let bad = ResizeConfig { layers: u32::try_from(count).unwrap().into(), ..good };
         assert_eq!(Attached::from_config(&bad), None);
     }
-    for byte in [0, 3, 0x80, 0xff] {
+    for byte in [0, 5, 0x80, 0xff] {
         let mut bad = good;
         bad.chain[7] = byte;
         assert_eq!(Attached::from_config(&bad), None);
@@ -187,6 +190,37 @@ fn check_results() {
     assert_eq!(check_from_wire(&Default::default()), None);
 }
 
+fn luks() -> LuksInfo {
+    LuksInfo {
+        cipher: Cipher::Cast5,
+        key_bits: 1,
+        mode: Mode::Ctr,
+        ivgen: IvGen::Essiv(Hash::Sm3),
+        hash: Hash::Md5,
+        uuid: [b'u'; 40],
+        payload_offset: u64::MAX,
+        master_key_rounds: u32::MAX,
+        slots: [LuksSlot { active: true, rounds: 2, stripes: 3, material: u64::MAX }; 8],
+    }
+}
+
+#[test]
+fn unlocking() {
+    for expected in [None, Some(Encryption::None), Some(Encryption::Aes), Some(Encryption::Luks)] {
+        let request = UnlockRequest { format: Some(Format::Luks), expected };
+        let config = request.to_config(Some(b"pw")).unwrap();
+        assert_eq!(UnlockRequest::from_config(&config), Some(request));
+        assert_eq!(config.passphrase(), Some(b"pw".as_slice()));
+        assert_eq!(request.to_config(None).unwrap().passphrase(), None);
+        assert!(request.to_config(Some(&[0; 4073])).is_none());
+    }
+    let results = [Ok(Encryption::None), Ok(Encryption::Luks), Err(crate::ImageError::Password.into())];
+    for result in results {
+        assert_eq!(unlock_from_wire(&unlock_to_wire(&result)), Some(result));
+    }
+    assert_eq!(unlock_from_wire(&Default::default()), None);
+}
+
 #[test]
 fn info_results() {
     let qcow2 = Qcow2Info {
@@ -208,6 +242,7 @@ fn info_results() {
         backing_file: name("b"),
         backing_format: name("f"),
         qcow2: Some(qcow2),
+        luks: Some(luks()),
     };
     let plain = ImageInfo { qcow2: None, cluster_size: None, format: Format::Raw, ..info.clone() };
     for result in [Ok(info), Ok(plain), Err(OpError::Resize(crate::ResizeError::NewSizeNotPositive))] {

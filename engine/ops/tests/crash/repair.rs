@@ -54,7 +54,7 @@ const DAMAGE: &[Damage] = &[
 ];
 
 fn repair(disk: &mut impl Disk) -> Result<CheckReport, OpError> {
-    let request = CheckRequest { format: None, repair: Repair::All };
+    let request = CheckRequest { repair: Repair::All, ..CheckRequest::default() };
     SCRATCH.with_borrow_mut(|scratch| check(disk, &request, scratch, &mut |_| {}))
 }
 

@@ -27,6 +27,7 @@ pub unsafe fn fill(boot: &BootInfo) {
         send_check_result: send_result,
         send_resize_result: send_result,
         send_create_result: send_result,
+        send_unlock_result: send_result,
         send_item,
         debug,
         panic,

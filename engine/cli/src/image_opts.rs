@@ -1,0 +1,193 @@
+//! `--image-opts`: an image by the options of its block driver, as far as resize, info and check have a use
+//! for them.
+
+use crate::keyval;
+use crate::message::printable;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// What the options say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageOpts {
+    /// The format; it is probed if there is none.
+    pub driver: Option<String>,
+    /// The file.
+    pub filename: OsString,
+    /// The name of the secret with the passphrase.
+    pub key_secret: Option<String>,
+    /// What the image is said to be encrypted with.
+    pub encryption: Option<String>,
+    /// Whether the backing file is left alone.
+    pub detached: bool,
+    /// Whether the image may not be written.
+    pub read_only: bool,
+}
+
+/// Options that change how a driver works, not what it does.
+const TUNING: [&str; 14] = [
+    "node-name",
+    "discard",
+    "detect-zeroes",
+    "cache.direct",
+    "cache.no-flush",
+    "auto-read-only",
+    "file.driver",
+    "file.node-name",
+    "file.locking",
+    "file.aio",
+    "file.cache.direct",
+    "file.cache.no-flush",
+    "file.discard",
+    "file.auto-read-only",
+];
+/// The same of qcow2.
+const QCOW2_TUNING: [&str; 9] = [
+    "lazy-refcounts",
+    "pass-discard-request",
+    "pass-discard-snapshot",
+    "pass-discard-other",
+    "discard-no-unref",
+    "overlap-check",
+    "l2-cache-size",
+    "refcount-cache-size",
+    "cache-size",
+];
+
+impl ImageOpts {
+    /// Understands the options.
+    ///
+    /// # Errors
+    /// What is wrong with them, in `qemu-img`'s words where it has some.
+    pub fn parse(words: &OsStr) -> Result<Self, String> {
+        let mut opts = Self::default();
+        let pairs = keyval::parse(words.as_bytes(), "file")?;
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        // The last of several values counts, and what an option means depends on the driver.
+        let last = |key: &str| pairs.iter().rfind(|pair| pair.key == key).map(|pair| text(&pair.value));
+        if let Some(node) = last("file") {
+            let node = printable(&node);
+            return Err(format!("Cannot find device='{node}' nor node-name='{node}'"));
+        }
+        opts.driver = last("driver");
+        known_driver(opts.driver.as_deref(), &["raw", "qcow2", "qed", "luks"])?;
+        known_driver(last("file.driver").as_deref(), &["file"])?;
+        let file = pairs.iter().rfind(|pair| pair.key == "file.filename");
+        opts.filename = match file {
+            Some(pair) => OsString::from_vec(pair.value.clone()),
+            None if opts.driver.is_none() => return Err("Must specify either driver or file".to_owned()),
+            None => return Err("A block device must be specified for \"file\"".to_owned()),
+        };
+        for pair in &pairs {
+            opts.take(&pair.key, text(&pair.value))?;
+        }
+        Ok(opts)
+    }
+
+    /// Takes one option; the driver and its file are known.
+    fn take(&mut self, key: &str, value: String) -> Result<(), String> {
+        let qcow2 = self.driver.as_deref().is_none_or(|driver| driver == "qcow2");
+        let luks = self.driver.as_deref().is_none_or(|driver| driver == "luks");
+        match key {
+            "driver" | "file.filename" => {}
+            "encrypt.key-secret" if qcow2 => self.key_secret = Some(value),
+            "key-secret" if luks => self.key_secret = Some(value),
+            "encrypt.format" if qcow2 => self.encryption = Some(value),
+            "backing" if value.is_empty() => self.detached = true,
+            "read-only" => self.read_only = on_off(key, &value)?,
+            _ if TUNING.contains(&key) => {}
+            _ if qcow2 && QCOW2_TUNING.contains(&key) => {}
+            _ => return Err(self.unknown(key)),
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        let key = printable(key);
+        if let Some(key) = key.strip_prefix("file.") {
+            return format!("Block protocol 'file' doesn't support the option '{key}'");
+        }
+        match (self.driver.as_deref().unwrap_or("qcow2"), key.strip_prefix("encrypt.")) {
+            ("qcow2", Some(key)) => format!("Parameter '{key}' is unexpected"),
+            (driver, _) => format!("Block format '{driver}' does not support the option '{key}'"),
+        }
+    }
+
+    /// The image's name where `qemu-img` prints one: the file's, unless the options say more than that.
+    pub fn shown(&self) -> Option<String> {
+        let secret = self.key_secret.as_deref().map(quoted)?;
+        let file = format!(
+            "\"file\": {{\"driver\": \"file\", \"filename\": {}}}",
+            quoted(&self.filename.to_string_lossy())
+        );
+        Some(match self.driver.as_deref() {
+            Some("luks") => format!("json:{{\"driver\": \"luks\", {file}, \"key-secret\": {secret}}}"),
+            _ => format!("json:{{\"encrypt.key-secret\": {secret}, \"driver\": \"qcow2\", {file}}}"),
+        })
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn known_driver(driver: Option<&str>, known: &[&str]) -> Result<(), String> {
+    match driver {
+        Some(driver) if !known.contains(&driver) => Err(format!("Unknown driver '{}'", printable(driver))),
+        _ => Ok(()),
+    }
+}
+
+fn on_off(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("Parameter '{key}' expects 'on' or 'off'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<ImageOpts, String> {
+        ImageOpts::parse(OsStr::new(words))
+    }
+
+    #[test]
+    fn options_mean_what_they_mean_to_qemu_img() {
+        let opts = parse("driver=qcow2,file.driver=file,file.filename=a,,b,encrypt.key-secret=s,backing=")
+            .expect("understood");
+        assert_eq!(opts.filename, "a,b");
+        assert_eq!((opts.key_secret.as_deref(), opts.detached), (Some("s"), true));
+        let shown = r#"json:{"encrypt.key-secret": "s", "driver": "qcow2", "file": {"driver": "file", "filename": "a,b"}}"#;
+        assert_eq!(opts.shown().as_deref(), Some(shown));
+        assert_eq!(parse("driver=raw,file.filename=x").expect("understood").shown(), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_qemu_words() {
+        let table = [
+            ("q.img", "Cannot find device='q.img' nor node-name='q.img'"),
+            ("", "Must specify either driver or file"),
+            ("driver=qcow2", "A block device must be specified for \"file\""),
+            ("driver=bogus,file.filename=q", "Unknown driver 'bogus'"),
+            (
+                "driver=qcow2,file.filename=q,bogus=1",
+                "Block format 'qcow2' does not support the option 'bogus'",
+            ),
+            (
+                "driver=qcow2,file.filename=q,file.bogus=1",
+                "Block protocol 'file' doesn't support the option 'bogus'",
+            ),
+            ("driver=qcow2,file.filename=q,encrypt.bogus=1", "Parameter 'bogus' is unexpected"),
+            (
+                "driver=raw,encrypt.key-secret=s,file.filename=pw",
+                "Block format 'raw' does not support the option 'encrypt.key-secret'",
+            ),
+            ("driver=raw,size=512,file.filename=pw", "Block format 'raw' does not support the option 'size'"),
+        ];
+        for (words, expected) in table {
+            assert_eq!(parse(words).err().as_deref(), Some(expected), "{words}");
+        }
+    }
+}

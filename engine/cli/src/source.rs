@@ -1,0 +1,110 @@
+//! Which image a command is about, and how it is unlocked.
+
+use crate::args::SourceArgs;
+use crate::engine::Engine;
+use crate::error::CliError;
+use crate::image::{Access, Image};
+use crate::image_opts::ImageOpts;
+use crate::message::{printable, shown};
+use crate::name::ImageName;
+use crate::secret::Secrets;
+use instar_ops::{Encryption, ImageError, OpError, UnlockRequest};
+use std::ffi::OsStr;
+
+/// An image as the command line describes it.
+pub struct Source {
+    secrets: Secrets,
+    opts: Option<ImageOpts>,
+}
+
+impl Source {
+    /// Understands the options; `file` is the image's name, or its options.
+    ///
+    /// # Errors
+    /// [`CliError`] in `qemu-img`'s words.
+    pub fn new(args: &SourceArgs, file: &OsStr) -> Result<Self, CliError> {
+        if args.image_opts && args.format.is_some() {
+            let text = "--image-opts and --format are mutually exclusive";
+            return Err(CliError::Refused(text.to_owned()));
+        }
+        let secrets = Secrets::parse(&args.object)?;
+        let refused = |reason| CliError::Open { name: shown(file), reason };
+        let opts = args.image_opts.then(|| ImageOpts::parse(file)).transpose().map_err(refused)?;
+        Ok(Self { secrets, opts })
+    }
+
+    /// Opens and locks the image.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open(&self, args: &SourceArgs, file: &OsStr, access: Access) -> Result<Image, CliError> {
+        let Some(opts) = &self.opts else { return Image::open(file, args.format.as_deref(), access) };
+        if opts.read_only && matches!(access, Access::Write | Access::Repair) {
+            let reason = "Block node is read-only".to_owned();
+            return Err(CliError::Open { name: shown(file), reason });
+        }
+        let name = ImageName::from_options(file, &opts.filename, opts.shown());
+        Image::open_as(name, opts.driver.as_deref(), access)
+    }
+
+    /// Whether the image is to be used without its backing file.
+    pub fn detached(&self) -> bool {
+        self.opts.as_ref().is_some_and(|opts| opts.detached)
+    }
+
+    /// Compares the image's encryption with the one that the options name, if they do.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] if they differ.
+    pub fn check_encryption(&self, engine: &dyn Engine, image: &Image) -> Result<(), CliError> {
+        let Some(named) = self.opts.as_ref().and_then(|opts| opts.encryption.as_deref()) else {
+            return Ok(());
+        };
+        let expected = match named {
+            "luks" => Encryption::Luks,
+            "aes" => Encryption::Aes,
+            _ => Encryption::None,
+        };
+        let request = UnlockRequest { format: image.format, expected: Some(expected) };
+        let found = engine.unlock(&image.file, &request, None)?.result;
+        let named = printable(named);
+        let reported = |found: &str| CliError::Open {
+            name: image.name.given(),
+            reason: format!("Header reported '{found}' encryption format but options specify '{named}'"),
+        };
+        found.map(drop).map_err(|error| match error {
+            OpError::Image(ImageError::ReportsLuks) => reported("luks"),
+            OpError::Image(ImageError::ReportsAes) => reported("aes"),
+            OpError::Image(ImageError::NotEncrypted) => CliError::Open {
+                name: image.name.given(),
+                reason: format!("No encryption in image header, but options specified format '{named}'"),
+            },
+            error => CliError::from_op(error, &image.name.given()),
+        })
+    }
+
+    /// Unlocks the image if `result` says that it must be and a secret is named for it; whether it did.
+    ///
+    /// # Errors
+    /// [`CliError::Open`]: there is no such secret, or it does not open the image.
+    pub fn unlock<T>(
+        &self,
+        engine: &dyn Engine,
+        image: &Image,
+        result: &Result<T, OpError>,
+    ) -> Result<bool, CliError> {
+        let locked = [ImageError::KeySecret, ImageError::EncryptKeySecret].map(OpError::Image);
+        let id = self.opts.as_ref().and_then(|opts| opts.key_secret.as_deref());
+        let Some(id) = id.filter(|_| matches!(result, Err(error) if locked.contains(error))) else {
+            return Ok(false);
+        };
+        let refused = |reason| CliError::Open { name: image.name.given(), reason };
+        let passphrase = self.secrets.passphrase(id).map_err(refused)?;
+        if passphrase.len() > instar_ops::PASSPHRASE_LEN {
+            return Err(refused(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)));
+        }
+        let request = UnlockRequest { format: image.format, expected: None };
+        let unlocked = engine.unlock(&image.file, &request, Some(passphrase))?.result;
+        unlocked.map(|_| true).map_err(|error| CliError::from_op(error, &image.name.given()))
+    }
+}
