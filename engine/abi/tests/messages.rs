@@ -4,7 +4,7 @@ use heapless::Vec as Bytes;
 use instar_abi::message::{
     BitmapMessage, CheckFindingMessage, CheckResultMessage, ErrorMessage, ExtentMessage, FindingFault,
     FindingKind, FindingTable, GuestMessage, GuestMessage_::Payload, ImageFormat, InfoResultMessage,
-    Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, SnapshotMessage,
+    Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, SnapshotMessage, UnlockResultMessage,
 };
 use instar_abi::micropb::{MessageDecode, MessageEncode, PbEncoder};
 
@@ -59,6 +59,11 @@ fn error_is_field_6_of_every_result() {
 }
 
 #[test]
+fn unlock_result_is_field_14() {
+    golden(Payload::UnlockResult(UnlockResultMessage { encryption: 3, error: None }), "72 02 0803");
+}
+
+#[test]
 fn info_result() {
     let qcow2 = Qcow2InfoMessage {
         version: 3,
@@ -80,6 +85,7 @@ fn info_result() {
         backing_format: name("f"),
         qcow2: Some(qcow2),
         error: None,
+        luks: None,
     };
     golden(
         Payload::InfoResult(info),

@@ -125,7 +125,7 @@ pub(super) fn luks_from_wire(message: &LuksMessage) -> Option<LuksInfo> {
         uuid: message.uuid.as_slice().try_into().ok()?,
         payload_offset: message.payload_offset,
         master_key_rounds: message.master_key_rounds,
-        slots: slots.filter(|_| message.slots.len() == SLOTS)?.clone().map(|slot| LuksSlot {
+        slots: (*slots.filter(|_| message.slots.len() == SLOTS)?).map(|slot| LuksSlot {
             active: slot.active,
             rounds: slot.rounds,
             stripes: slot.stripes,
