@@ -3,7 +3,7 @@
 use crate::subject::{Family, Subject};
 use crate::verdict::{Class, Direction, Kind};
 use crate::{JudgeError, Version};
-use oracle_case::{Case, Preallocation, Tweak, WriteKind};
+use oracle_case::{Case, Outcome, Preallocation, Refusal, Tweak, WriteKind, expected_steps};
 use serde::Deserialize;
 
 /// One known divergence.
@@ -48,6 +48,14 @@ enum Predicate {
     Metadata,
     /// The fixture has bitmaps.
     Bitmaps,
+    /// The fixture has internal snapshots.
+    Snapshots,
+    /// The fixture has the dirty bit.
+    Dirty,
+    /// A resize preallocates, or has to because the data file is a raw one.
+    Preallocated,
+    /// A grow of a version 2 image over a longer backing file must be refused.
+    RefusedOverBacking,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +87,9 @@ const CASES: &[(&str, &str)] = &[
     case!("compressed-boundary-tail"),
     case!("reused-clusters-are-zero"),
     case!("bitmaps-stay-where-they-are"),
+    case!("copies-come-first"),
+    case!("preallocated-clusters-lie-elsewhere"),
+    case!("refused-grow-leaves-nothing"),
     case!("no-change-writes-nothing"),
     case!("header-is-patched"),
 ];
@@ -166,6 +177,16 @@ impl Predicate {
                 case.resizes.iter().any(|resize| resize.preallocation == Preallocation::Metadata)
             }
             Self::Bitmaps => !case.fixture.bitmaps.is_empty(),
+            Self::Snapshots => !case.fixture.snapshots.is_empty(),
+            Self::Dirty => case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. })),
+            Self::Preallocated => {
+                let raw = case.fixture.data_file.is_some_and(|file| file.raw);
+                raw || case.resizes.iter().any(|resize| resize.preallocation != Preallocation::Off)
+            }
+            Self::RefusedOverBacking => {
+                let refused = Outcome::Refused(Refusal::ZeroClusters);
+                expected_steps(case).iter().any(|step| step.outcome == refused)
+            }
             Self::Compressed => case.fixture.writes.iter().any(|write| write.kind == WriteKind::Compressed),
         }
     }

@@ -7,7 +7,7 @@ use crate::text::{differences, without_environment};
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Trial, Verdict};
 use oracle_case::child::Ending;
-use oracle_case::{Outcome, Preallocation, Resize, expected_content};
+use oracle_case::{Outcome, Preallocation, Resize, Tweak, expected_content};
 
 /// See the module.
 pub struct Metamorphic;
@@ -35,6 +35,9 @@ impl Oracle for Metamorphic {
         };
         if expected.outcome != Outcome::Resized || !first.ran.success() {
             return Ok(Verdict::skip("the first resize is refused"));
+        }
+        if trial.case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. })) {
+            return Ok(Verdict::skip("a dirty image is repaired first"));
         }
         if resize.preallocation != Preallocation::Off {
             return Ok(Verdict::skip("with preallocation"));

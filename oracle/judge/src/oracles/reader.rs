@@ -1,6 +1,6 @@
 //! A guest sees what the model says, read in process by a crate that has nothing to do with QEMU.
 
-use super::support::unexpected_course;
+use super::support::{unexpected_course, unusable};
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, Trial, Verdict};
@@ -30,7 +30,7 @@ impl Oracle for Reader {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        if let Some(why) = unexpected_course(trial) {
+        if let Some(why) = unexpected_course(trial).or_else(|| unusable(trial)) {
             return Ok(Verdict::skip(why));
         }
         let Some(options) = trial.case.fixture.format.qcow2() else {

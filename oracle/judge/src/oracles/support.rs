@@ -6,7 +6,7 @@ use crate::text::differences;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, State, Trial};
 use oracle_case::child::Ending;
-use oracle_case::{Content, Qcow2, Write, WriteKind};
+use oracle_case::{Content, Qcow2, Tweak, Write, WriteKind};
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -34,6 +34,12 @@ pub fn unexpected_course(trial: &Trial) -> Option<&'static str> {
     let mut steps = trial.expected.iter().zip(&trial.left.steps);
     let same = steps.all(|(expected, step)| resized(expected) == step.ran.success());
     (!same).then_some("accepted or refused otherwise than expected")
+}
+
+/// Why nobody reads or writes the image as a disk, if nobody does.
+pub fn unusable(trial: &Trial) -> Option<&'static str> {
+    let corrupt = trial.case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Corrupt));
+    corrupt.then_some("an image that says it is corrupt is not opened")
 }
 
 /// Why two records cannot be compared by what came out, if they cannot: a different course is the

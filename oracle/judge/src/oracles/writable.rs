@@ -1,6 +1,6 @@
 //! Another tool can go on writing to the image, and everything stays right.
 
-use super::support::{check_content, io_commands, required, unexpected_course};
+use super::support::{check_content, io_commands, required, unexpected_course, unusable};
 use crate::oracles::Oracle;
 use crate::subject::Subject;
 use crate::verdict::Kind;
@@ -30,7 +30,7 @@ impl Oracle for Writable {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        if let Some(why) = unexpected_course(trial) {
+        if let Some(why) = unexpected_course(trial).or_else(|| unusable(trial)) {
             return Ok(Verdict::skip(why));
         }
         let Some(writer) = trial.desk.any() else {
