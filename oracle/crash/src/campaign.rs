@@ -90,13 +90,12 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
 }
 
 /// What a case has that the walk through crash states does not read, if it has any.
-fn unreadable(case: &Case) -> Option<&'static str> {
+#[must_use]
+pub fn unreadable(case: &Case) -> Option<&'static str> {
     let fixture = &case.fixture;
-    let preallocates = case.resizes.iter().any(|resize| resize.preallocation != Preallocation::Off);
     match fixture {
         _ if fixture.backing.is_some() || fixture.data_file.is_some() => Some("images with other files"),
         _ if fixture.tweaks.iter().any(Tweak::needs_opening) => Some("images that are repaired or refused"),
-        _ if preallocates && fixture.format.qcow2().is_some() => Some("preallocated qcow2"),
         _ => None,
     }
 }

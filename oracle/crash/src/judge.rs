@@ -65,6 +65,8 @@ pub struct Good {
     pub leaks: u64,
     /// Clusters past the end of the file that have a refcount: a resize that extends the file makes them leaks.
     pub leaks_past_end: u64,
+    /// Whether it has bitmaps.
+    pub bitmaps: bool,
     /// Whether a bitmap is flagged as in use, so that nobody resizes the image before it is removed.
     pub in_use: bool,
 }
@@ -159,7 +161,8 @@ impl Judge {
         }
         let bad = |what: String| Bad::new("repair", format!("instar check -r leaks: {what}"));
         let mut copy = image.clone();
-        let request = CheckRequest { format: Some(step.format), repair: Repair::Leaks };
+        let request =
+            CheckRequest { format: Some(step.format), repair: Repair::Leaks, ..CheckRequest::default() };
         let repair =
             |scratch: &mut [u8]| check(&mut MemoryDisk::new(&mut copy), &request, scratch, &mut |_| ());
         let CheckReport { check_errors, corruptions, leaks, corruptions_fixed, leaks_fixed, .. } =
@@ -226,11 +229,13 @@ impl Judge {
             other => return Err(Bad::of_format(other)),
         }
         .map_err(|what| Bad::new("content", what))?;
-        let in_use = step.format == Format::Qcow2 && self.walk.bitmaps.iter().any(|bitmap| bitmap.in_use);
+        let bitmaps = if step.format == Format::Qcow2 { self.walk.bitmaps.as_slice() } else { &[] };
+        let in_use = bitmaps.iter().any(|bitmap| bitmap.in_use);
+        let bitmaps = !bitmaps.is_empty();
         if step.format == Format::Qcow2 {
             step.kept.check(image, &self.walk, step.new).map_err(|what| Bad::new("kept", what))?;
         }
-        Ok(Good { is_new, leaks, leaks_past_end, in_use })
+        Ok(Good { is_new, leaks, leaks_past_end, bitmaps, in_use })
     }
 
     /// instar's own check must come to the same.

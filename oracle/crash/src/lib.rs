@@ -29,7 +29,7 @@ mod states;
 mod trace;
 mod walk;
 
-pub use campaign::{Options, run_case};
+pub use campaign::{Options, run_case, unreadable};
 pub use disk::{Failure, FaultyDisk, MemoryDisk, finish};
 pub use engine::{Engine, Failed, InProcess, Traced};
 pub use image::Image;

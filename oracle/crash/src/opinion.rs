@@ -30,6 +30,9 @@ pub struct Expected {
     pub leaks: u64,
     /// Clusters past the end of the file with a refcount: leaks as soon as the file reaches them.
     pub leaks_past_end: u64,
+    /// Whether it has bitmaps. qemu-img writes all of them anew whenever it changes something else, and where the file ends in a
+    /// leak it loses the clusters of these.
+    pub bitmaps: bool,
     /// Whether a bitmap is in use, so that it refuses to resize the image.
     pub in_use: bool,
 }
@@ -44,6 +47,7 @@ impl Expected {
             new: step.new,
             leaks: good.leaks,
             leaks_past_end: good.leaks_past_end,
+            bitmaps: good.bitmaps,
             in_use: good.in_use,
         }
     }
@@ -65,7 +69,8 @@ pub fn second_opinion(
     let broken = |e: std::io::Error| Bad::new("qemu-img", e.to_string());
     std::fs::create_dir_all(dir).map_err(broken)?;
     image.store(&dir.join(IMAGE)).map_err(broken)?;
-    let asked = Asked { qemu_img, dir, format: expected.format };
+    let own = if expected.bitmaps { u64::MAX } else { 0 };
+    let asked = Asked { qemu_img, dir, format: expected.format, own };
     let info = json(&asked.accepted("info", &["--output=json", IMAGE])?)?;
     let seen = info["virtual-size"].as_u64();
     let size =
@@ -82,7 +87,7 @@ pub fn second_opinion(
         };
     }
     asked.accepted("resize", &["--shrink", IMAGE, &expected.new.to_string()])?;
-    asked.freed(0..=expected.leaks_past_end)?;
+    asked.freed(0..=expected.leaks_past_end.max(own))?;
     let Some(content) = content.filter(|content| content.size() <= MOST_COMPARED) else {
         return Ok(());
     };
@@ -101,6 +106,8 @@ struct Asked<'a> {
     qemu_img: &'a Tool,
     dir: &'a Path,
     format: Format,
+    /// Leaks that it may make itself.
+    own: u64,
 }
 
 impl Asked<'_> {
@@ -126,7 +133,7 @@ impl Asked<'_> {
         }
         if checked(&self.ask("check", &["--output=json", IMAGE])?, leaks)? > 0 {
             self.accepted("check", &["-r", "leaks", IMAGE])?;
-            checked(&self.ask("check", &["--output=json", IMAGE])?, 0..=0)?;
+            checked(&self.ask("check", &["--output=json", IMAGE])?, 0..=self.own)?;
         }
         Ok(())
     }
