@@ -15,8 +15,8 @@ pub struct Case {
     pub options: BTreeMap<String, String>,
     /// The resizes, in order; none where only the fresh image matters.
     pub resizes: Vec<Resize>,
-    /// What else the image has, in order: `backing:SIZE`, `data_file`, `data_file_raw` at creation; `snapshot`,
-    /// `overwrite`, `bitmap` after the writes.
+    /// What else the image has, in order: `backing:SIZE`, `data_file`, `data_file_raw`, `luks` (qcow2's own
+    /// encryption) at creation; `snapshot`, `overwrite`, `bitmap` after the writes.
     pub setup: Vec<String>,
     /// Virtual size at creation, in bytes.
     pub start: u64,
@@ -70,6 +70,12 @@ impl Case {
     #[must_use]
     pub fn backing(&self) -> Option<&str> {
         self.setup.iter().find_map(|setup| setup.strip_prefix("backing:"))
+    }
+
+    /// Whether nobody opens the image without a passphrase.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.format == "luks" || self.has("luks")
     }
 
     /// Whether the image has this.

@@ -73,8 +73,7 @@ impl Answered {
 /// Why a case cannot be put to an instar, if it cannot.
 pub fn supported(case: &Case) -> Result<(), String> {
     match case.format.as_str() {
-        "raw" | "qcow2" if case.has("luks") => Err("instar resizes no encrypted image".into()),
-        "raw" | "qcow2" => Ok(()),
+        "raw" | "qcow2" | "qed" | "luks" => Ok(()),
         format => Err(format!("instar does not resize {format}")),
     }
 }
@@ -152,7 +151,8 @@ fn incomparable(case: &Case, recorded: &Outcome) -> Option<&'static str> {
 }
 
 /// What an instar says it does not do, if that is why it refused.
-fn unsupported(ours: &Outcome) -> Option<String> {
+#[must_use]
+pub fn unsupported(ours: &Outcome) -> Option<String> {
     let messages = ours["resizes"].as_array()?.iter().filter_map(|resize| resize["err"].as_str());
     let mut refusals =
         messages.filter(|message| message.starts_with("instar: ") && message.contains(UNSUPPORTED));
@@ -161,7 +161,8 @@ fn unsupported(ours: &Outcome) -> Option<String> {
 
 /// Whether that part of the answer depends on where the host's file has holes, which is the allocator's affair.
 fn part_is_hosts(case: &Case, oracle: &str) -> bool {
-    oracle == "baseline-map" && case.options.contains_key("preallocation")
+    let metadata = case.options.contains_key("preallocation") || case.has_flag("--preallocation=metadata");
+    oracle == "baseline-map" && metadata
 }
 
 fn judge_part(
@@ -192,7 +193,8 @@ fn judge_part(
 }
 
 fn finding(case: &Case, oracle: &'static str, difference: &Difference) -> Finding {
-    let format = if case.format == "raw" { "raw" } else { "qcow2" };
+    let formats = ["raw", "qcow2", "qed", "luks"];
+    let format = formats.into_iter().find(|format| *format == case.format).unwrap_or("other");
     let path = difference.path.as_str();
     let one_refused =
         path == "resizes.rc" && [&difference.left, &difference.right].contains(&&Some(0.into()));

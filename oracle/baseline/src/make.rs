@@ -12,6 +12,21 @@ const BACKING: (&str, u8) = ("base.raw", 0x77);
 /// The external data file's name.
 pub const DATA_FILE: &str = "data.raw";
 
+/// The passphrase of encrypted images, as tools are told.
+const SECRET: [&str; 2] = ["--object", "secret,id=sec0,data=pw"];
+/// Milliseconds that deriving a key from it may take: what a benchmark makes of them is in no outcome.
+const ITER_TIME: &str = "iter-time=10";
+
+/// The words by which a tool that takes `-f` opens the image of `case`, but for its name, and that name.
+pub fn opened(case: &Case) -> (Vec<String>, String) {
+    if !case.is_encrypted() {
+        return (vec!["-f".into(), case.format.clone()], IMAGE.into());
+    }
+    let key = if case.format == "luks" { "key-secret" } else { "encrypt.key-secret" };
+    let words = [SECRET[0], SECRET[1], "--image-opts"].map(Into::into).into();
+    (words, format!("driver={},{key}=sec0,file.filename={IMAGE}", case.format))
+}
+
 /// Makes the image of `case` in `dir`, which is empty, and returns the parts of the outcome that tell how that went.
 /// If `create.rc` is not 0 there is no image.
 ///
@@ -70,6 +85,15 @@ impl Maker<'_> {
     fn create_args(&self) -> Vec<String> {
         let mut args: Vec<String> = ["create", "-q", "-f", &self.case.format].map(Into::into).into();
         let mut options = self.case.create_options();
+        if self.case.is_encrypted() {
+            args.extend(SECRET.map(Into::into));
+            let comma = if options.is_empty() { "" } else { "," };
+            options += comma;
+            options += &match self.case.format.as_str() {
+                "luks" => format!("key-secret=sec0,{ITER_TIME}"),
+                _ => format!("encrypt.format=luks,encrypt.key-secret=sec0,encrypt.{ITER_TIME}"),
+            };
+        }
         let raw = self.case.has("data_file_raw");
         if raw || self.case.has("data_file") {
             let comma = if options.is_empty() { "" } else { "," };
@@ -90,11 +114,11 @@ impl Maker<'_> {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut args: Vec<String> = ["-f", &self.case.format].map(Into::into).into();
+        let (mut args, image) = opened(self.case);
         for (byte, offset, len) in writes {
             args.extend(["-c".into(), format!("write -q -P {byte} {offset} {len}")]);
         }
-        args.push(IMAGE.into());
+        args.push(image);
         let Ran { stdout, stderr, .. } = run_tool(&self.tools.qemu_io, self.dir, args)?;
         Ok((stdout + &stderr).lines().map(Into::into).collect())
     }

@@ -114,7 +114,15 @@ pub fn elders(archive: &Archive, dir: &Path) -> Result<Vec<Qemu>> {
 /// # Errors
 /// Its file cannot be found.
 pub fn instar_tool(args: &Common) -> Result<Tool> {
-    Ok(match &args.instar {
+    tool_of(args.instar.as_deref())
+}
+
+/// The instar at `path`, or the one that is built into this program.
+///
+/// # Errors
+/// Its file cannot be found.
+pub fn tool_of(path: Option<&Path>) -> Result<Tool> {
+    Ok(match path {
         Some(path) => Tool::new(std::path::absolute(path)?),
         None => Tool {
             program: std::env::current_exe().context("cannot find this program's own file")?,

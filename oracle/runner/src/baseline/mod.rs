@@ -4,6 +4,7 @@ mod journal;
 mod plan;
 pub mod recorded;
 mod regen;
+mod replay;
 mod sum;
 mod sweep;
 mod timeline;
@@ -41,6 +42,8 @@ enum BaselineCommand {
         /// A JSONL file, or a directory of them.
         path: PathBuf,
     },
+    /// Do every case of a format that instar resizes once more with instar, and say how many are equal.
+    Replay(replay::ReplayArgs),
     /// Show which release changed what.
     Timeline(timeline::TimelineArgs),
 }
@@ -75,6 +78,7 @@ pub fn run(args: &BaselineArgs) -> Result<ExitCode> {
         BaselineCommand::Regen(live) => regen::regen(dir, live),
         BaselineCommand::Verify(live) => verify::verify(dir, live),
         BaselineCommand::Import { path } => import(dir, path),
+        BaselineCommand::Replay(args) => replay::replay(dir, args),
         BaselineCommand::Timeline(args) => timeline::timeline(dir, args),
     }
 }
