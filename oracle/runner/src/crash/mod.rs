@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kvm::InGuest;
 use line::Labelled;
 use oracle_case::{Case, Maker};
-use oracle_crash::{Bounds, CaseReport, InProcess, Options, State};
+use oracle_crash::{Bounds, CaseReport, InProcess, Options, State, unreadable};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -184,9 +184,12 @@ fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + 
     if args.case.is_empty() {
         let wanted = |case: &Case| {
             let name = case.fixture.format.name();
-            args.format.is_empty() || args.format.iter().any(|f| f.name() == name)
+            let format = args.format.is_empty() || args.format.iter().any(|f| f.name() == name);
+            format && unreadable(case).is_none()
         };
-        let seeded = Case::sequence(args.seed, wanted);
+        let seeded = (args.seed..)
+            .map(|seed| (seed, Case::from_seed_of_all(seed)))
+            .filter(move |(_, case)| wanted(case));
         let seeded = seeded.map(|(seed, case)| (format!("seed {seed}"), own_layout(seed, case)));
         return Ok(Box::new(seeded.take(most)));
     }

@@ -1,6 +1,7 @@
 //! `oracle crash` in both engines, and real resizes that are killed at some moment or run out of space.
 
 mod full;
+mod parts;
 
 use instar_ops::Format;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Trial::test("a-killed-grow-leaves-a-good-image", || killed(4 << 30)),
         Trial::test("a-killed-shrink-leaves-a-good-image", || killed(64 << 10)),
     ];
+    trials.extend(parts::trials().into_iter().map(|trial| ignored(trial, no_qemu)));
     let no_mount = full::missing();
     for engine in ["in-process", "kvm"] {
         let why = no_mount.or(no_kvm.as_deref().filter(|_| engine == "kvm"));
