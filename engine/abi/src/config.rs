@@ -85,7 +85,12 @@ pub mod create_flags {
     pub const EXTENDED_L2: u32 = 2;
     /// `compression_type=zstd`.
     pub const ZSTD: u32 = 4;
+    /// `data_file_raw=on`.
+    pub const DATA_FILE_RAW: u32 = 8;
 }
+
+/// The longest name of a file that a new image names, in bytes.
+pub const MAX_NAME: usize = 1023;
 
 /// A structure with its own magic number.
 pub trait Config: FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned + Copy {
@@ -191,7 +196,7 @@ config! {
 
 config! {
     /// Asks for a new image. Its magic number is "CREA".
-    CreateConfig 0x4352_4541 40 {
+    CreateConfig 0x4352_4541 3124 {
         /// One of [`format`], not to be probed.
         format: U32,
         /// Bits of [`create_flags`].
@@ -204,8 +209,14 @@ config! {
         cluster_bits: U32,
         /// qcow2: width of a refcount in bits.
         refcount_bits: U32,
-        /// qcow2: one of [`preallocation`].
+        /// One of [`preallocation`].
         preallocation: U32,
+        /// qcow2: bytes of the names of backing file, its format and data file; 0 for none.
+        name_lens: [U32; 3],
+        /// 0.
+        reserved: [u8; 3],
+        /// qcow2: these names; 0 beyond the end of each.
+        names: [[u8; MAX_NAME]; 3],
     }
 }
 
@@ -219,7 +230,7 @@ mod tests {
         assert_eq!(C::parse(bytes), Some(config));
         assert_eq!(C::parse(&bytes[..bytes.len() - 1]), None);
         for flip in [0, 4] {
-            let mut page = [0; 512];
+            let mut page = [0; 4096];
             page[..bytes.len()].copy_from_slice(bytes);
             assert!(C::parse(&page).is_some());
             page[flip] ^= 1;
@@ -269,13 +280,19 @@ mod tests {
             cluster_bits: U32::new(16),
             refcount_bits: U32::new(64),
             preallocation: U32::new(preallocation::FULL),
+            name_lens: [U32::new(2), U32::ZERO, U32::new(1)],
+            reserved: [0; 3],
+            names: [b"ab" as &[u8], b"", b"c"]
+                .map(|name| core::array::from_fn(|at| name.get(at).copied().unwrap_or(0))),
         };
-        golden(
-            config,
-            &[
-                0x41, 0x45, 0x52, 0x43, 1, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0, 0,
-                0, 16, 0, 0, 0, 64, 0, 0, 0, 3, 0, 0, 0,
-            ],
-        );
+        let mut bytes = [0; 3124];
+        bytes[40..52].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        bytes[55..57].copy_from_slice(b"ab");
+        bytes[55 + 2 * 1023] = b'c';
+        bytes[..40].copy_from_slice(&[
+            0x41, 0x45, 0x52, 0x43, 1, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 3, 0, 0, 0,
+            16, 0, 0, 0, 64, 0, 0, 0, 3, 0, 0, 0,
+        ]);
+        golden(config, &bytes);
     }
 }

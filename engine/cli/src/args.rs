@@ -215,21 +215,22 @@ pub struct CreateArgs {
     /// Format of the new image
     #[arg(short = 'f', long, value_name = "FMT", default_value = "raw")]
     pub format: String,
-    /// Options of the format: size, compat, cluster_size, refcount_bits, lazy_refcounts,
-    /// extended_l2, compression_type, preallocation
+    /// Options of the format: size, preallocation; of qcow2 also compat, cluster_size, refcount_bits,
+    /// lazy_refcounts, extended_l2, compression_type, backing_file, backing_fmt, data_file, data_file_raw
     #[arg(short = 'o', long, value_name = "NAME=VALUE,...", action = clap::ArgAction::Append)]
     pub options: Vec<String>,
     /// Say nothing on success
     #[arg(short, long)]
     pub quiet: bool,
-    /// Recognised, but not supported
-    #[arg(short = 'b', long, value_name = "FILE", hide = true)]
+    /// The image whose content the new one has at first, and keeps referring to; a relative name counts from
+    /// where the new image is. Its size is that of the new one if none is given
+    #[arg(short = 'b', long, value_name = "FILE")]
     pub backing: Option<OsString>,
-    /// Recognised, but not supported
-    #[arg(short = 'F', long, value_name = "FMT", hide = true)]
+    /// Format of that image
+    #[arg(short = 'F', long, value_name = "FMT")]
     pub backing_format: Option<OsString>,
-    /// Recognised, but not supported
-    #[arg(short = 'u', long, hide = true)]
+    /// Do not open that image; it need not be there
+    #[arg(short = 'u', long)]
     pub backing_unsafe: bool,
     /// Recognised, but not supported
     #[arg(long, value_name = "OBJECTDEF", hide = true)]

@@ -1,23 +1,28 @@
 //! `instar create`.
 
 use crate::args::CreateArgs;
+use crate::behind::Behind;
 use crate::engine;
 use crate::error::{CliError, io_text};
-use crate::finish::finish;
+use crate::finish::{fill_data_file, finish, finish_data_file};
 use crate::image::parse_format;
 use crate::lock::{Claim, lock};
 use crate::message::{Program, errno_text, shown, to_stderr, to_stdout};
 use crate::name::ImageName;
 use crate::options::Options;
+use crate::others::identity;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
-use instar_ops::{CreateRequest, Format, OpError, Preallocation, Refusal};
+use crate::space;
+use instar_ops::{CreateRequest, Format, OpError, Refusal};
 use instar_vmm::Stats;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
+/// What is said before whatever keeps a new image from getting its size.
+const NOT_RESIZED: &str = "Could not resize image: ";
 /// Permissions of a new image, before the umask.
 const NEW_FILE_MODE: u32 = 0o644;
 
@@ -27,15 +32,22 @@ const NEW_FILE_MODE: u32 = 0o644;
 /// [`CliError`]. A file that was made for the image is removed again.
 pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
     let file = operand(args)?;
-    let request = request(args, file)?;
+    let (request, options, behind) = request(args, file)?;
     let failed = |reason| CliError::Create { name: shown(file), reason };
-    if let Some(refusal) = engine::refusal_of_create(&request) {
-        return Err(failed(refusal.to_string()));
+    match engine::refusal_of_create(&request) {
+        Some(OpError::Refused(Refusal::CreateNames)) => return Err(failed(options.names_do_not_fit())),
+        Some(refusal) => return Err(failed(refusal.to_string())),
+        None => {}
     }
     let engine = engine::open(args.engine.engine)?;
-    let target = Target::open(file).map_err(failed)?;
-    let stats =
-        fill(program, engine.as_ref(), &target.file, &request, &failed).inspect_err(|_| target.discard())?;
+    let target = Target::open(file, &behind.files).map_err(failed)?;
+    let data_file = options.data_file.as_ref().map(|name| Target::open(name, &behind.files)).transpose();
+    let data_file = data_file.map_err(failed).inspect_err(|_| target.discard())?;
+    let files = (&target.file, data_file.as_ref().map(|target| &target.file));
+    let stats = fill(program, engine.as_ref(), files, &request, &failed).inspect_err(|_| {
+        target.discard();
+        data_file.iter().for_each(Target::discard);
+    })?;
     if args.engine.stats {
         to_stderr(&stats_text(args.engine.engine, &stats));
     }
@@ -43,14 +55,8 @@ pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
 }
 
 fn operand(args: &CreateArgs) -> Result<&OsString, CliError> {
-    let refused = [
-        (args.backing.is_some(), "--backing"),
-        (args.backing_format.is_some(), "--backing-format"),
-        (args.backing_unsafe, "--backing-unsafe"),
-        (args.object.is_some(), "--object"),
-    ];
-    if let Some((_, option)) = refused.iter().find(|(given, _)| *given) {
-        return Err(CliError::Refused(format!("{option} is not supported")));
+    if args.object.is_some() {
+        return Err(CliError::Refused("--object is not supported".to_owned()));
     }
     let usage = |text| CliError::Usage { text };
     if let Some(extra) = args.extra.first() {
@@ -60,8 +66,9 @@ fn operand(args: &CreateArgs) -> Result<&OsString, CliError> {
     file.ok_or_else(|| usage("Expecting image file name".to_owned()))
 }
 
-/// Makes the request out of format, options and size, and announces it.
-fn request(args: &CreateArgs, file: &OsStr) -> Result<CreateRequest, CliError> {
+/// Makes the request out of format, options and size, and announces it. Also what the options are, and what
+/// is behind the image.
+fn request(args: &CreateArgs, file: &OsStr) -> Result<(CreateRequest, Options, Behind), CliError> {
     let failed = |reason| CliError::Create { name: shown(file), reason };
     for list in &args.options {
         Options::check_list(list).map_err(CliError::Refused)?;
@@ -75,22 +82,20 @@ fn request(args: &CreateArgs, file: &OsStr) -> Result<CreateRequest, CliError> {
     if format == Format::Qed {
         return Err(CliError::Refused(Refusal::CreateQed.to_string()));
     }
-    let options = Options::parse(format, &args.options).map_err(failed)?;
-    let size = match (size, options.size) {
-        (Some(_), Some(_)) => {
-            return Err(failed("The image size must be specified only once".to_owned()));
-        }
-        (None, None) => {
-            return Err(failed("Image creation needs a size parameter".to_owned()));
-        }
-        (Some(size), None) | (None, Some(size)) => size,
-    };
+    let mut options = Options::parse(format, &args.options).map_err(failed)?;
+    if size.is_some() && options.size.is_some() {
+        return Err(failed("The image size must be specified only once".to_owned()));
+    }
+    options.set_backing(args.backing.as_ref(), args.backing_format.as_ref()).map_err(failed)?;
+    let behind = Behind::look(file, &options, args.backing_unsafe, || engine::open(args.engine.engine))?;
+    let needed = || failed("Image creation needs a size parameter".to_owned());
+    let size = size.or(options.size).or(behind.size).ok_or_else(needed)?;
     if !args.quiet {
         let details = options.formatting(size);
         to_stdout(&format!("Formatting '{}', fmt={details}\n", shown(file)))?;
     }
     let qcow2 = options.qcow2().map_err(failed)?;
-    Ok(CreateRequest { format, size, qcow2 })
+    Ok((CreateRequest { format, size, qcow2 }, options, behind))
 }
 
 fn operand_size(word: &OsStr) -> Result<u64, CliError> {
@@ -107,23 +112,33 @@ fn operand_size(word: &OsStr) -> Result<u64, CliError> {
     })
 }
 
-/// Lays the image out and gives the file its length.
+/// Lays the image out and gives the files their lengths. The data file, which is the second one, is
+/// nobody's before the image is there.
 fn fill(
     program: &Program,
     engine: &dyn engine::Engine,
-    file: &File,
+    (file, data_file): (&File, Option<&File>),
     request: &CreateRequest,
     failed: &dyn Fn(String) -> CliError,
 ) -> Result<Stats, CliError> {
+    let mode = request.qcow2.preallocation;
     let finished = engine.create(file, request)?;
-    let outcome = finished.result.map_err(|error| match error {
-        OpError::Io(e) => failed(io_text(&e)),
-        other => failed(other.to_string()),
+    let outcome = finished.result.map_err(|error| match (error, space::text(&error, mode, false)) {
+        (_, Some(text)) => failed(format!("{NOT_RESIZED}{text}")),
+        (OpError::Io(e), None) => failed(io_text(&e)),
+        (other, None) => failed(other.to_string()),
     })?;
-    finish(program, file, &outcome, Preallocation::Off).map_err(|error| match error {
-        CliError::Refused(reason) => failed(reason),
-        other => other,
-    })?;
+    let named = |before: &'static str| {
+        move |error| match error {
+            CliError::Refused(reason) => failed(format!("{before}{reason}")),
+            other => other,
+        }
+    };
+    finish(program, file, &outcome, mode).map_err(named(""))?;
+    if let Some(data_file) = data_file {
+        finish_data_file(program, data_file, &outcome).map_err(named(NOT_RESIZED))?;
+        fill_data_file(data_file, &outcome, mode).map_err(named(NOT_RESIZED))?;
+    }
     Ok(finished.stats)
 }
 
@@ -135,8 +150,9 @@ struct Target {
 }
 
 impl Target {
-    /// Opens, locks and empties the file, making it if there is none.
-    fn open(given: &OsStr) -> Result<Self, String> {
+    /// Opens, locks and empties the file, making it if there is none. Those that are `behind` the new image
+    /// are refused.
+    fn open(given: &OsStr, behind: &[(u64, u64)]) -> Result<Self, String> {
         let name = ImageName::new(given)?;
         let path = name.shown_path();
         let not_created = |e: io::Error| format!("Could not create '{path}': {}", errno_text(&e));
@@ -144,6 +160,9 @@ impl Target {
         let target = Self { name, file, is_new };
         if !target.file.metadata().is_ok_and(|m| m.is_file()) {
             return Err(format!("'{path}' is not a regular file"));
+        }
+        if behind.contains(&identity(&target.file)?) {
+            return Err(format!("'{path}' is behind the image that is to be created"));
         }
         lock(&target.file, Claim::Exclusive)
             .map_err(|why| format!("{why}\nIs another process using the image [{path}]?"))?;
@@ -189,12 +208,12 @@ mod tests {
     fn a_new_file_is_removed_and_an_old_one_emptied() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("new.img");
-        let target = Target::open(path.as_os_str()).expect("made");
+        let target = Target::open(path.as_os_str(), &[]).expect("made");
         assert!(target.is_new);
         target.discard();
         assert!(!path.exists());
         std::fs::write(&path, b"old").expect("written");
-        let target = Target::open(path.as_os_str()).expect("opened");
+        let target = Target::open(path.as_os_str(), &[]).expect("opened");
         assert!(!target.is_new);
         target.discard();
         assert_eq!(path.metadata().expect("still there").len(), 0);
@@ -205,14 +224,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), b"old").expect("written");
         lock(file.as_file(), Claim::Read).expect("free");
-        let error = Target::open(file.path().as_os_str()).err().expect("locked");
+        let error = Target::open(file.path().as_os_str(), &[]).err().expect("locked");
         assert!(error.starts_with("Failed to get \"write\" lock\nIs another process"));
         assert_eq!(std::fs::read(file.path()).expect("read"), b"old");
     }
 
     #[test]
     fn directories_are_not_images() {
-        let error = Target::open(OsStr::new("/tmp")).err();
+        let error = Target::open(OsStr::new("/tmp"), &[]).err();
         assert_eq!(error.as_deref(), Some("Could not create '/tmp': Is a directory"));
     }
 }

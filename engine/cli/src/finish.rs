@@ -94,9 +94,7 @@ pub fn finish_data_file(
         return Ok(());
     };
     let now = file.len().map_err(failed("Failed to inquire current file length"))?;
-    // One that is longer than a disk that keeps its size is left alone.
-    let kept = outcome.action == ResizeAction::NoOp && now > wanted;
-    if now != wanted && !kept {
+    if now != wanted {
         let shrinks = outcome.action == ResizeAction::Shrink;
         match file.set_len(wanted) {
             Err(e) if shrinks => {
@@ -106,6 +104,20 @@ pub fn finish_data_file(
             result => result.map_err(failed("Could not resize file"))?,
         }
     }
+    file.sync().map_err(failed("Could not flush the data file"))
+}
+
+/// Gives the external data file of a new image the space that `mode` asks for. Zeros are written last.
+///
+/// # Errors
+/// [`CliError::Refused`] with the kernel's reason.
+pub fn fill_data_file(
+    file: &impl Tail,
+    outcome: &ResizeOutcome,
+    mode: Preallocation,
+) -> Result<(), CliError> {
+    let whole = outcome.data_file_size_after.map(|len| (0, len));
+    preallocate(file, &ResizeOutcome { preallocate: whole, ..*outcome }, mode)?;
     file.sync().map_err(failed("Could not flush the data file"))
 }
 

@@ -6,6 +6,7 @@
 
 mod args;
 mod argv;
+mod behind;
 mod bitmap;
 mod check;
 mod create;
@@ -30,6 +31,7 @@ mod secret;
 mod show;
 mod size;
 mod source;
+mod space;
 mod stored;
 mod usage;
 mod version;

@@ -2,13 +2,31 @@
 //!
 //! Types are looked at before the `Formatting` line is printed, values after it.
 
-use crate::message::printable;
+use crate::message::{errno_text, printable, shown};
 use crate::size;
-use instar_ops::{Format, Preallocation, Qcow2Options};
+use instar_ops::{Format, LinkName, Links, Preallocation, Qcow2Options};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 /// Options that `qemu-img` knows for qcow2 and `instar` does not support.
-const UNSUPPORTED: [&str; 6] =
-    ["backing_file", "backing_fmt", "data_file", "data_file_raw", "encryption", "encrypt."];
+const UNSUPPORTED: [&str; 2] = ["encryption", "encrypt."];
+
+/// Formats that a new image may be told its backing file to have; not all of them can be opened here.
+const BACKING_FORMATS: [&str; 13] = [
+    "bochs",
+    "cloop",
+    "dmg",
+    "file",
+    "luks",
+    "parallels",
+    "qcow",
+    "qcow2",
+    "qed",
+    "raw",
+    "vdi",
+    "vmdk",
+    "vpc",
+];
 
 /// Cluster sizes of qcow2 (specification, "Header", `cluster_bits`; 2 MiB is QEMU's limit).
 const CLUSTER_SIZES: std::ops::RangeInclusive<u64> = 512..=2 << 20;
@@ -26,6 +44,13 @@ pub struct Options {
     compression_type: String,
     lazy_refcounts: bool,
     refcount_bits: u64,
+    /// The backing file, by whichever option it was given.
+    pub backing_file: Option<OsString>,
+    /// And its format.
+    pub backing_format: Option<OsString>,
+    /// The external data file.
+    pub data_file: Option<OsString>,
+    data_file_raw: Option<bool>,
 }
 
 impl Options {
@@ -55,6 +80,10 @@ impl Options {
             compression_type: "zlib".to_owned(),
             lazy_refcounts: false,
             refcount_bits: 16,
+            backing_file: None,
+            backing_format: None,
+            data_file: None,
+            data_file_raw: None,
         };
         for list in lists {
             for (name, value) in list.split(',').map(name_and_value) {
@@ -75,11 +104,31 @@ impl Options {
             (Format::Qcow2, "compression_type") => self.compression_type = text(),
             (Format::Qcow2, "lazy_refcounts") => self.lazy_refcounts = switch(name, value)?,
             (Format::Qcow2, "refcount_bits") => self.refcount_bits = number(name, value)?,
+            (Format::Qcow2, "backing_file") => self.backing_file = Some(value.into()),
+            (Format::Qcow2, "backing_fmt") => self.backing_format = Some(value.into()),
+            (Format::Qcow2, "data_file") => self.data_file = Some(value.into()),
+            (Format::Qcow2, "data_file_raw") => self.data_file_raw = Some(switch(name, value)?),
             (Format::Qcow2, other) if is_unsupported(other) => {
                 return Err(format!("Option '{}' is not supported", printable(other)));
             }
             (_, other) => return Err(format!("Invalid parameter '{}'", printable(other))),
         }
+        Ok(())
+    }
+
+    /// Takes what `-b` and `-F` say, which count more than `-o`.
+    ///
+    /// # Errors
+    /// What to say after the file's name of a format that has no backing files.
+    pub fn set_backing(&mut self, file: Option<&OsString>, format: Option<&OsString>) -> Result<(), String> {
+        let refused = |what: &str| Err(format!("{what} not supported for file format 'raw'"));
+        match (self.format, file, format) {
+            (Format::Raw, Some(_), _) => return refused("Backing file"),
+            (Format::Raw, None, Some(_)) => return refused("Backing file format"),
+            _ => {}
+        }
+        self.backing_file = file.cloned().or_else(|| self.backing_file.take());
+        self.backing_format = format.cloned().or_else(|| self.backing_format.take());
         Ok(())
     }
 
@@ -102,6 +151,19 @@ impl Options {
         if let Some(compat) = &self.compat {
             out.push_str(&format!(" compat={}", printable(compat)));
         }
+        let names = [
+            ("backing_file", &self.backing_file),
+            ("backing_fmt", &self.backing_format),
+            ("data_file", &self.data_file),
+        ];
+        for (name, value) in names {
+            if let Some(value) = value {
+                out.push_str(&format!(" {name}={}", shown(value)));
+            }
+        }
+        if let Some(raw) = self.data_file_raw {
+            out.push_str(&format!(" data_file_raw={}", on(raw)));
+        }
         let lazy = on(self.lazy_refcounts);
         out.push_str(&format!(" lazy_refcounts={lazy} refcount_bits={}", self.refcount_bits));
         out
@@ -118,12 +180,12 @@ impl Options {
         };
         let preallocation = match self.preallocation.as_deref() {
             None | Some("off") => Preallocation::Off,
-            Some("metadata" | "falloc" | "full") if self.format == Format::Raw => {
-                return Err("Preallocation is not supported on creation of raw images".to_owned());
-            }
             Some("metadata") => Preallocation::Metadata,
             Some("falloc") => Preallocation::Falloc,
             Some("full") => Preallocation::Full,
+            Some(other) if self.format == Format::Raw => {
+                return Err(format!("invalid parameter value: {}", printable(other)));
+            }
             Some(other) => return unknown("preallocation", other),
         };
         let version = match self.compat.as_deref() {
@@ -144,8 +206,43 @@ impl Options {
             extended_l2: self.extended_l2,
             zstd,
             preallocation,
+            links: self.links()?,
         })
     }
+
+    /// The files that the image names.
+    fn links(&self) -> Result<Links, String> {
+        let no_name = OsString::new();
+        let format = self.backing_format.as_ref().unwrap_or(&no_name);
+        if !format.is_empty() && !BACKING_FORMATS.iter().any(|known| *known == format) {
+            let format = shown(format);
+            return Err(format!("Parameter 'backing-fmt' does not accept value '{format}'"));
+        }
+        let stored = |name: &OsStr| LinkName::new(name.as_bytes());
+        let backing = self.backing_file.as_ref().unwrap_or(&no_name);
+        let not_assigned = || unassigned(backing, format, libc::EINVAL);
+        let data_file = self.data_file.as_ref().unwrap_or(&no_name);
+        Ok(Links {
+            backing_file: stored(backing).ok_or_else(not_assigned)?,
+            backing_format: stored(format).ok_or_else(not_assigned)?,
+            data_file: stored(data_file).ok_or("The name of the data file is too long")?,
+            data_file_raw: self.data_file_raw.unwrap_or(false),
+        })
+    }
+
+    /// What to say if the names do not fit.
+    #[must_use]
+    pub fn names_do_not_fit(&self) -> String {
+        let no_name = OsString::new();
+        let format = self.backing_format.as_ref().unwrap_or(&no_name);
+        unassigned(self.backing_file.as_ref().unwrap_or(&no_name), format, libc::ENOSPC)
+    }
+}
+
+fn unassigned(backing: &OsStr, format: &OsStr, errno: i32) -> String {
+    let why = errno_text(&std::io::Error::from_raw_os_error(errno));
+    let (backing, format) = (shown(backing), shown(format));
+    format!("Could not assign backing file '{backing}' with format '{format}': {why}")
 }
 
 /// A name alone switches its option on, with `no` before it off.
@@ -212,9 +309,16 @@ mod tests {
             extended_l2: false,
             zstd: true,
             preallocation: Preallocation::Metadata,
+            links: Links {
+                backing_file: LinkName::new(b"b").expect("short"),
+                backing_format: LinkName::new(b"raw").expect("short"),
+                data_file: LinkName::new(b"d").expect("short"),
+                data_file_raw: true,
+            },
         };
         let list = "compat=0.10,cluster_size=4k,refcount_bits=8,lazy_refcounts,noextended_l2,\
-                    compression_type=zstd,preallocation=metadata";
+                    compression_type=zstd,preallocation=metadata,backing_file=b,backing_fmt=raw,\
+                    data_file=d,data_file_raw";
         assert_eq!(qcow2(list), Ok(expected));
         assert_eq!(qcow2("compat=v3"), Ok(Qcow2Options::default()));
     }
@@ -233,7 +337,8 @@ mod tests {
             ("compat=9", "Parameter 'version' does not accept value '9'"),
             ("compression_type=lz", "Parameter 'compression-type' does not accept"),
             ("preallocation=lz", "Parameter 'preallocation' does not accept value"),
-            ("backing_file=x", "Option 'backing_file' is not supported"),
+            ("data_file_raw=x", "Parameter 'data_file_raw' expects 'on' or 'off'"),
+            ("backing_file=x,backing_fmt=lz", "Parameter 'backing-fmt' does not accept value 'lz'"),
             ("encrypt.format=luks", "Option 'encrypt.format' is not supported"),
         ];
         for (list, text) in table {

@@ -43,10 +43,29 @@ impl OtherFiles {
     /// # Errors
     /// [`CliError::Open`] in `qemu-img`'s words; [`CliError::Vmm`] if the engine failed.
     pub fn open(engine: &dyn Engine, image: &Image, gate: &Gate) -> Result<Self, CliError> {
+        Ok(Self::walk(engine, image, gate, Claims::Write)?.0)
+    }
+
+    /// Opens what an image that nothing is done to, and that others may be writing, and the images behind
+    /// it name, and describes it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn look(engine: &dyn Engine, image: &Image) -> Result<(Self, ImageInfo), CliError> {
+        Self::walk(engine, image, &Gate::Allow, Claims::Nothing)
+    }
+
+    fn walk(
+        engine: &dyn Engine,
+        image: &Image,
+        gate: &Gate,
+        claims: Claims,
+    ) -> Result<(Self, ImageInfo), CliError> {
         let mut all = Self::default();
         let refused = |reason| CliError::Open { name: image.name.given(), reason };
-        let mut info = describe(engine, &image.file, image.format)?.map_err(refused)?;
-        all.data_file = data_file(&info, gate, true).map_err(refused)?;
+        let own = describe(engine, &image.file, image.format)?.map_err(refused)?;
+        let mut info = own.clone();
+        all.data_file = data_file(&info, gate, claims).map_err(refused)?;
         let mut seen = vec![identity(&image.file).map_err(refused)?];
         let mut owner = image.name.clone();
         while !info.backing_file.is_empty() {
@@ -62,14 +81,20 @@ impl OtherFiles {
                 return Err(refused(format!("Backing file '{name}' creates an infinite loop.")));
             }
             seen.push(own);
-            claim(&layer.file, &layer.name, Claim::Read).map_err(refused)?;
+            claim(&layer.file, &layer.name, claims.of_layers()).map_err(refused)?;
             info = describe(engine, &layer.file, named)?.map_err(refused)?;
             layer.format = info.format;
-            layer.data_file = data_file(&info, gate, false).map_err(refused)?;
+            layer.data_file = data_file(&info, gate, claims.behind()).map_err(refused)?;
             owner = layer.name.clone();
             all.layers.push(layer);
         }
-        Ok(all)
+        Ok((all, own))
+    }
+
+    /// All of them.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        let layers = self.layers.iter().flat_map(|layer| [Some(&layer.file), layer.data_file.as_ref()]);
+        layers.flatten().chain(&self.data_file)
     }
 
     /// The files as an engine takes them.
@@ -118,8 +143,34 @@ fn claim(file: &File, name: &ImageName, claim: Claim) -> Result<(), String> {
     lock(file, claim).map_err(|why| format!("{why}\nIs another process using the image [{path}]?"))
 }
 
+/// What is claimed of the files that an image names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    /// To write its data file, and to read what is behind it.
+    Write,
+    /// To read them.
+    Read,
+    /// Nothing.
+    Nothing,
+}
+
+impl Claims {
+    const fn of_layers(self) -> Claim {
+        if matches!(self, Self::Nothing) { Claim::Nothing } else { Claim::Read }
+    }
+
+    const fn of_data_file(self) -> Claim {
+        if matches!(self, Self::Write) { Claim::Exclusive } else { self.of_layers() }
+    }
+
+    /// Of the files that a layer names.
+    const fn behind(self) -> Self {
+        if matches!(self, Self::Nothing) { self } else { Self::Read }
+    }
+}
+
 /// Opens the external data file of the image that is described, if it has one.
-fn data_file(info: &ImageInfo, gate: &Gate, write: bool) -> Result<Option<File>, String> {
+fn data_file(info: &ImageInfo, gate: &Gate, claims: Claims) -> Result<Option<File>, String> {
     let Some(stored) = info.qcow2.as_ref().and_then(|qcow2| qcow2.data_file.as_ref()) else {
         return Ok(None);
     };
@@ -128,8 +179,8 @@ fn data_file(info: &ImageInfo, gate: &Gate, write: bool) -> Result<Option<File>,
     }
     // Unlike that of a backing file, `qemu-img` takes this name as it stands.
     let name = ImageName::new(OsStr::from_bytes(stored))?;
-    let file = gate.open(name.path(), write)?;
-    claim(&file, &name, if write { Claim::Exclusive } else { Claim::Read })?;
+    let file = gate.open(name.path(), claims == Claims::Write)?;
+    claim(&file, &name, claims.of_data_file())?;
     Ok(Some(file))
 }
 
@@ -143,8 +194,11 @@ fn describe(
     Ok(finished.result.map(|(info, _)| info).map_err(|error| error.to_string()))
 }
 
-/// What tells a file from every other one.
-fn identity(file: &File) -> Result<(u64, u64), String> {
+/// What tells a file from every other one: device and inode.
+///
+/// # Errors
+/// The kernel's, in words.
+pub fn identity(file: &File) -> Result<(u64, u64), String> {
     let metadata = file.metadata().map_err(|e| format!("Could not stat: {e}"))?;
     Ok((metadata.dev(), metadata.ino()))
 }

@@ -12,6 +12,7 @@ use crate::others::OtherFiles;
 use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
 use crate::source::Source;
+use crate::space;
 use instar_ops::{OpError, Preallocation, Refusal, ResizeOutcome, ResizeRequest};
 use instar_vmm::{Others, Stats};
 use std::ffi::OsString;
@@ -74,7 +75,13 @@ fn resize(
         all.detached |= detached;
         finished = engine.resize(&image.file, &all, request, &mut show_finding)?;
     }
+    if matches!(finished.result, Err(OpError::Io(_))) {
+        space::give_back(engine.as_ref(), image, alone.unlocked);
+    }
     let outcome = finished.result.map_err(|e| match e {
+        e if let Some(text) = space::text(&e, request.preallocation, others.data_file.is_some()) => {
+            CliError::Refused(text)
+        }
         OpError::Layer { layer, error } => others.error(layer, error),
         e => resize_error(e, &*engine, image),
     })?;

@@ -4,7 +4,7 @@ use crate::resize::OnDisk;
 use crate::{CreateRequest, Disk, Format, OpError, Qcow2Options, Refusal, ResizeAction, ResizeOutcome};
 use instar_formats::qcow2::Geometry;
 use instar_formats::qcow2::geometry::{MAX_CLUSTER_BITS, MIN_CLUSTER_BITS};
-use instar_planner::{MAX_BYTES, qcow2, raw};
+use instar_planner::{MAX_BYTES, Preallocation, ResizeError, qcow2, raw};
 
 /// Lays out a new image on `disk`, which is empty. The outcome is that of a resize from nothing.
 ///
@@ -20,7 +20,7 @@ pub fn create<D: Disk>(
         return Err(Refusal::SizeTooLarge.into());
     }
     let file_size_after = match request.format {
-        Format::Raw => size,
+        Format::Raw => create_raw(&request.qcow2, size)?,
         Format::Qcow2 => create_qcow2(disk, &request.qcow2, size, scratch)?,
         Format::Qed => return Err(Refusal::CreateQed.into()),
         Format::Luks => return Err(Refusal::CreateLuks.into()),
@@ -32,9 +32,28 @@ pub fn create<D: Disk>(
         new_virtual_size: size,
         file_size_before: disk.len(),
         file_size_after,
-        preallocate: None,
-        data_file_size_after: None,
+        preallocate: space(request, size),
+        data_file_size_after: data_file_size(request, size),
     })
+}
+
+/// The range of a raw file that is to be allocated.
+const fn space(request: &CreateRequest, size: u64) -> Option<(u64, u64)> {
+    match (request.format, request.qcow2.preallocation) {
+        (Format::Raw, Preallocation::Falloc | Preallocation::Full) => Some((0, size)),
+        _ => None,
+    }
+}
+
+fn data_file_size(request: &CreateRequest, size: u64) -> Option<u64> {
+    (request.format == Format::Qcow2 && request.qcow2.links.has_data_file()).then_some(size)
+}
+
+fn create_raw(options: &Qcow2Options, size: u64) -> Result<u64, OpError> {
+    match options.preallocation {
+        Preallocation::Metadata => Err(ResizeError::RawPreallocationMetadata.into()),
+        Preallocation::Off | Preallocation::Falloc | Preallocation::Full => Ok(size),
+    }
 }
 
 fn create_qcow2<D: Disk>(
@@ -44,12 +63,15 @@ fn create_qcow2<D: Disk>(
     scratch: &mut [u8],
 ) -> Result<u64, OpError> {
     let options = check(options)?;
+    if !qcow2::create::names_fit(&options) {
+        return Err(Refusal::CreateNames.into());
+    }
     qcow2::create::check_size(options.geometry, size).map_err(|_| Refusal::SizeTooLargeForQcow2)?;
     Ok(qcow2::create::run(&mut OnDisk(disk), &options, size, scratch)?)
 }
 
 /// The options as the planner takes them, if they go together.
-fn check(options: &Qcow2Options) -> Result<qcow2::create::Options, Refusal> {
+fn check(options: &Qcow2Options) -> Result<qcow2::create::Options<'_>, Refusal> {
     let v2 = match options.version {
         2 => true,
         3 => false,
@@ -60,6 +82,11 @@ fn check(options: &Qcow2Options) -> Result<qcow2::create::Options, Refusal> {
     }
     if !options.refcount_bits.is_power_of_two() || options.refcount_bits > 64 {
         return Err(Refusal::CreateRefcountBits);
+    }
+    let links = &options.links;
+    let allocates = options.preallocation != Preallocation::Off;
+    if links.has_backing() && allocates && !options.extended_l2 {
+        return Err(Refusal::CreateBackingPreallocated);
     }
     let v3_only = [
         (options.lazy_refcounts, Refusal::CreateLazyV2),
@@ -75,5 +102,19 @@ fn check(options: &Qcow2Options) -> Result<qcow2::create::Options, Refusal> {
         .map_err(|_| Refusal::CreateExtendedL2Clusters)?;
     let (version, lazy_refcounts, zstd) = (options.version, options.lazy_refcounts, options.zstd);
     let preallocation = options.preallocation;
-    Ok(qcow2::create::Options { version, geometry, lazy_refcounts, zstd, preallocation })
+    check_links(options)?;
+    let links = links.as_planned();
+    Ok(qcow2::create::Options { version, geometry, lazy_refcounts, zstd, preallocation, links })
+}
+
+/// Whether the files that are named go together.
+fn check_links(options: &Qcow2Options) -> Result<(), Refusal> {
+    let links = &options.links;
+    let refused = [
+        (links.data_file_raw && !links.has_data_file(), Refusal::CreateRawDataFile),
+        (links.data_file_raw && links.has_backing(), Refusal::CreateRawDataFileBacking),
+        (links.has_data_file() && options.version < 3, Refusal::CreateDataFileV2),
+        (!links.has_backing() && !links.backing_format.as_bytes().is_empty(), Refusal::CreateBackingFormat),
+    ];
+    refused.into_iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, refusal)| Err(refusal))
 }

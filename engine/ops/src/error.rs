@@ -99,6 +99,18 @@ numbered_errors! {
         320 CreateCompressionV2 => "Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)",
         /// Raw and qcow2 versions 2 and 3 are what there is.
         321 CreateVersion => "Invalid compatibility level",
+        /// Clusters of its own would hide the backing file.
+        324 CreateBackingPreallocated => "Backing file and preallocation can only be used at the same time if extended_l2 is on",
+        /// A raw image of its own, but none is named.
+        325 CreateRawDataFile => "data-file-raw requires data-file",
+        /// A raw image of its own holds the disk, and a backing file would add to it.
+        326 CreateRawDataFileBacking => "Backing file and data-file-raw cannot be used at the same time",
+        /// Version 2 has no external data files.
+        327 CreateDataFileV2 => "External data files are only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+        /// A backing format, but no backing file.
+        328 CreateBackingFormat => "Backing format cannot be used without backing file",
+        /// The names do not fit in the first cluster.
+        329 CreateNames => "the names of backing and data file do not fit in the first cluster",
         /// Whoever holds the files has not opened the backing file.
         330 BackingClosed => "the backing file is not open",
         /// The same of the external data file.

@@ -5,8 +5,9 @@ use crate::companions::Companions;
 use crate::open::{Opened, open};
 use crate::{Disk, Format, OpError, Refusal, ResizeOutcome, ResizeRequest};
 use instar_formats::io::{IoError, ReadAt};
+use instar_formats::qcow2::header::AUTOCLEAR_RAW;
 use instar_formats::qcow2::{Header, Incompatible};
-use instar_planner::{Backing, Patch, PlanError, Request, Surroundings, Target, qcow2, raw};
+use instar_planner::{Backing, Patch, PlanError, Request, ResizeAction, Surroundings, Target, qcow2, raw};
 
 /// Resizes the image on `disk`, which has no other files; one that has is refused. Every refusal is
 /// decided before the first write.
@@ -124,6 +125,7 @@ fn run<D: Disk>(
 ) -> Result<ResizeOutcome, PlanError> {
     let plan = qcow2::plan_resize(disk, header, request, around, scratch)?;
     let beside = around.data_file.is_some();
+    let kept = plan.action == ResizeAction::NoOp && header.autoclear & AUTOCLEAR_RAW != 0;
     let file_size_after = plan.run(&mut OnDisk(disk), around, scratch)?;
     Ok(ResizeOutcome {
         format: Format::Qcow2,
@@ -133,8 +135,8 @@ fn run<D: Disk>(
         file_size_before: disk.len(),
         file_size_after,
         preallocate: None,
-        // As long as the disk, whatever it was before.
-        data_file_size_after: beside.then_some(plan.new_virtual_size),
+        // As long as the disk, whatever it was before. A raw one is the disk, and keeps its length with it.
+        data_file_size_after: (beside && !kept).then_some(plan.new_virtual_size),
     })
 }
 

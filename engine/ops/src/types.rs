@@ -1,6 +1,6 @@
 //! Requests and outcomes of the four operations: the words that every engine and the command line share.
 
-use crate::Encryption;
+use crate::{Encryption, Links};
 pub use instar_planner::{Preallocation, ResizeAction, SizeRequest};
 
 /// A disk image format, as far as an operation knows it.
@@ -97,7 +97,7 @@ pub struct CreateRequest {
     pub format: Format,
     /// Virtual size in bytes, rounded up by the operation as the format asks.
     pub size: u64,
-    /// qcow2's own options.
+    /// qcow2's own options; of a raw image only what to allocate.
     pub qcow2: Qcow2Options,
 }
 
@@ -118,6 +118,8 @@ pub struct Qcow2Options {
     pub zstd: bool,
     /// What to allocate for the disk.
     pub preallocation: Preallocation,
+    /// The files that it names.
+    pub links: Links,
 }
 
 impl Default for Qcow2Options {
@@ -131,6 +133,7 @@ impl Default for Qcow2Options {
             extended_l2: false,
             zstd: false,
             preallocation: Preallocation::Off,
+            links: Links::default(),
         }
     }
 }

@@ -83,13 +83,16 @@ pub fn create(
         && outcome.old_virtual_size == 0;
     must(size, "its size is not the one that was asked for")?;
     laid_out(outcome, len, seen)?;
-    data_file_fits(outcome, false, seen)
+    let data_file = request.format == Format::Qcow2 && request.qcow2.links.has_data_file();
+    data_file_fits(outcome, data_file, seen)?;
+    let allocates = matches!(request.qcow2.preallocation, Preallocation::Falloc | Preallocation::Full);
+    must(outcome.preallocate.is_none() || allocates, "it allocates what nobody asked for")
 }
 
 /// A data file is as long as the disk, and is not cut shorter than what was written to it.
 fn data_file_fits(outcome: &ResizeOutcome, there_is_one: bool, seen: &Seen) -> Result<(), VmmError> {
     let fits = match outcome.data_file_size_after {
-        None => !there_is_one,
+        None => !there_is_one || outcome.action == ResizeAction::NoOp,
         Some(len) => there_is_one && outcome.format == Format::Qcow2 && len == outcome.new_virtual_size,
     };
     must(fits, "its data file is not to be as long as the disk")?;

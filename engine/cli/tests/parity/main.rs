@@ -5,6 +5,7 @@
 
 mod alone;
 mod backing;
+mod create;
 mod encrypted;
 mod fixture;
 mod hostile;
@@ -15,6 +16,7 @@ mod qed;
 mod repair;
 mod resize;
 mod scale;
+mod space;
 mod usage;
 
 use fixture::Fixtures;
@@ -37,9 +39,11 @@ fn main() -> ExitCode {
         group.extend(repair::trials(engine));
         group.extend(locks::trials(engine));
         group.extend(backing::trials(engine));
+        group.extend(create::trials(engine));
         group.extend(hostile::trials(engine));
         group.extend(qed::trials(engine));
         group.extend(scale::trials(engine));
+        group.extend(space::trials(engine));
         trials.extend(encrypted::trials(engine, missing));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }

@@ -63,7 +63,7 @@ impl Answer {
 }
 
 /// The line that says where help is differs between releases of `qemu-img`.
-fn without_hint(err: &str) -> String {
+pub fn without_hint(err: &str) -> String {
     let lines = err.lines().filter(|l| !l.starts_with("Try 'qemu-img "));
     lines.flat_map(|l| [l, "\n"]).collect()
 }

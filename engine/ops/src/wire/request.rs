@@ -1,12 +1,12 @@
 //! Requests to and from the configs of `instar_abi::config`.
 
 use crate::{
-    Attached, CheckRequest, CreateRequest, Format, InfoRequest, LayerShape, MAX_LAYERS, Preallocation,
-    Qcow2Options, Repair, ResizeRequest, SizeRequest,
+    Attached, CheckRequest, CreateRequest, Format, InfoRequest, LayerShape, LinkName, Links, MAX_LAYERS,
+    Preallocation, Qcow2Options, Repair, ResizeRequest, SizeRequest,
 };
 use instar_abi::config::{
-    CheckConfig, CreateConfig, Header, InfoConfig, ResizeConfig, create_flags, format, layer, preallocation,
-    repair, resize_flags, size_kind,
+    CheckConfig, CreateConfig, Header, InfoConfig, MAX_NAME, ResizeConfig, create_flags, format, layer,
+    preallocation, repair, resize_flags, size_kind,
 };
 use zerocopy::little_endian::{U32, U64};
 
@@ -214,7 +214,35 @@ impl CheckRequest {
 }
 
 /// All bits of [`create_flags`].
-const CREATE_FLAGS: u32 = create_flags::LAZY_REFCOUNTS | create_flags::EXTENDED_L2 | create_flags::ZSTD;
+const CREATE_FLAGS: u32 = create_flags::LAZY_REFCOUNTS
+    | create_flags::EXTENDED_L2
+    | create_flags::ZSTD
+    | create_flags::DATA_FILE_RAW;
+
+/// The bytes of a name for a config, and how many they are.
+fn name_to_config(name: &LinkName) -> (U32, [u8; MAX_NAME]) {
+    let (mut bytes, name) = ([0; MAX_NAME], name.as_bytes());
+    for (byte, of_name) in bytes.iter_mut().zip(name) {
+        *byte = *of_name;
+    }
+    (U32::new(u32::try_from(name.len()).unwrap_or(u32::MAX)), bytes)
+}
+
+impl Links {
+    fn from_config(config: &CreateConfig) -> Option<Self> {
+        let mut names = config
+            .names
+            .iter()
+            .zip(&config.name_lens)
+            .map(|(name, len)| LinkName::new(name.get(..usize::try_from(len.get()).ok()?)?));
+        Some(Self {
+            backing_file: names.next()??,
+            backing_format: names.next()??,
+            data_file: names.next()??,
+            data_file_raw: config.flags.get() & create_flags::DATA_FILE_RAW != 0,
+        })
+    }
+}
 
 impl CreateRequest {
     /// The request as the guest reads it.
@@ -223,7 +251,10 @@ impl CreateRequest {
         let options = &self.qcow2;
         let flags = bit(options.lazy_refcounts, create_flags::LAZY_REFCOUNTS)
             | bit(options.extended_l2, create_flags::EXTENDED_L2)
-            | bit(options.zstd, create_flags::ZSTD);
+            | bit(options.zstd, create_flags::ZSTD)
+            | bit(options.links.data_file_raw, create_flags::DATA_FILE_RAW);
+        let links = &options.links;
+        let names = [&links.backing_file, &links.backing_format, &links.data_file].map(name_to_config);
         CreateConfig {
             header: Header::of::<CreateConfig>(),
             format: U32::new(self.format.to_config()),
@@ -233,6 +264,9 @@ impl CreateRequest {
             cluster_bits: U32::new(options.cluster_bits),
             refcount_bits: U32::new(options.refcount_bits),
             preallocation: U32::new(preallocation_to_config(options.preallocation)),
+            name_lens: names.map(|(len, _)| len),
+            reserved: [0; 3],
+            names: names.map(|(_, bytes)| bytes),
         }
     }
 
@@ -248,6 +282,7 @@ impl CreateRequest {
             extended_l2: flags & create_flags::EXTENDED_L2 != 0,
             zstd: flags & create_flags::ZSTD != 0,
             preallocation: preallocation_from_config(config.preallocation.get())?,
+            links: Links::from_config(config)?,
         };
         let format = Format::from_config(config.format.get())?;
         Some(Self { format, size: config.size.get(), qcow2 }).filter(|_| flags & !CREATE_FLAGS == 0)

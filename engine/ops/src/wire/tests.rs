@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, Cipher, CreateRequest, Encryption, Fault,
-    Format, Hash, ImageInfo, InfoItem, InfoRequest, IvGen, LayerShape, LuksInfo, LuksSlot, MAX_LAYERS, Mode,
-    Name, OpError, Preallocation, Qcow2Info, Qcow2Options, Repair, ResizeAction, ResizeOutcome,
-    ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest,
+    Format, Hash, ImageInfo, InfoItem, InfoRequest, IvGen, LayerShape, LinkName, Links, LuksInfo, LuksSlot,
+    MAX_LAYERS, Mode, Name, OpError, Preallocation, Qcow2Info, Qcow2Options, Repair, ResizeAction,
+    ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
@@ -87,6 +87,12 @@ fn info_check_and_create_requests() {
             extended_l2: bits & 2 != 0,
             zstd: bits & 4 != 0,
             preallocation: if bits == 0 { Preallocation::Off } else { Preallocation::Falloc },
+            links: Links {
+                backing_file: LinkName::new(&[b'b'; 1023]).expect("it fits"),
+                backing_format: LinkName::default(),
+                data_file: LinkName::new(b"data").expect("it fits"),
+                data_file_raw: bits & 1 == 0,
+            },
         };
         for format in FORMATS {
             let request = CreateRequest { format, size: u64::MAX, qcow2 };

@@ -115,8 +115,14 @@ fn growths() -> Vec<Growth> {
 /// An image of 16 KiB clusters with extended L2 entries.
 fn extended(size: u64, preallocation: Preallocation) -> Vec<u8> {
     let geometry = Geometry::new(14, 4, true).unwrap();
-    let options =
-        qcow2::create::Options { version: 3, geometry, lazy_refcounts: false, zstd: false, preallocation };
+    let options = qcow2::create::Options {
+        version: 3,
+        geometry,
+        lazy_refcounts: false,
+        zstd: false,
+        preallocation,
+        links: Default::default(),
+    };
     let mut disk = Disk512::new(Vec::new());
     let len = SCRATCH
         .with_borrow_mut(|scratch| qcow2::create::run(&mut Plain(&mut disk), &options, size, scratch))
