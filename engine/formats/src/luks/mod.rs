@@ -5,6 +5,7 @@ pub mod algorithm;
 mod header;
 mod slots;
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
 mod tests;
 
 pub use algorithm::{Cipher, Hash, IvGen, Mode};

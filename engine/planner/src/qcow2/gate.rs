@@ -5,11 +5,16 @@ use instar_formats::ImageError;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::extension::CRYPTO;
 use instar_formats::qcow2::header::Incompatible;
+use instar_formats::qcow2::snapshot::Snapshots;
+use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Extensions, Header};
 
 /// `crypt_method` of LUKS (specification, "Header"). Whether it is unlocked is the caller's to know: no
 /// data is read or written here.
 const LUKS: u32 = 2;
+
+/// Bytes of the snapshot table that are read at a time.
+const PIECE: usize = 4096;
 
 /// Refusals that come before the request is looked at: `qemu-img` decides them on opening.
 pub fn before_request(header: &Header) -> Result<(), PlanError> {
@@ -28,6 +33,9 @@ pub fn features<R: ReadAt>(
     header: &Header,
     around: &Surroundings<'_>,
 ) -> Result<(), PlanError> {
+    let mut piece = [0; PIECE];
+    let (mut snapshots, mut reader) = (Snapshots::new(header), Buffered::new(&mut piece));
+    while snapshots.next(image, &mut reader)?.is_some() {}
     if header.snapshots > 0 && header.version < 3 {
         return Err(ResizeError::SnapshotsV2.into());
     }

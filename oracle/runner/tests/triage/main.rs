@@ -38,7 +38,7 @@ fn faulty(args: &[std::ffi::OsString]) -> std::io::Result<ExitCode> {
         let image = OpenOptions::new().write(true).open("disk.img")?;
         let len = image.metadata()?.len();
         if len > before {
-            image.set_len(len - 512)?;
+            image.set_len(len.saturating_sub(512))?;
         }
     }
     Ok(code)
