@@ -23,6 +23,9 @@ use zeroize::Zeroize;
 
 /// Most snapshots and bitmaps that an image can have (qcow2 specification: 65,536 and 65,535).
 const MAX_INFO_ITEMS: usize = 65_536 + 65_535;
+/// How much longer than others the guest that unlocks may be silent: it derives a key for each of eight
+/// slots in turn, which took its maker a second or two with faster code, and more on a busy machine.
+const UNLOCK_PATIENCE: u32 = 20;
 /// Most findings of a check: a bound for a guest that never ends, beyond any image worth checking.
 const MAX_FINDINGS: usize = 1 << 24;
 
@@ -215,8 +218,12 @@ impl Kvm {
         if let Some(image) = files.image() {
             image.observer = self.observer.clone();
         }
+        let limits = match operation.name == binaries::UNLOCK.name {
+            true => Limits { silence: self.limits.silence * UNLOCK_PATIENCE, ..self.limits },
+            false => self.limits,
+        };
         let operation = self.operation.unwrap_or(operation);
-        machine::run(self, Job { operation, config, files, sink })
+        machine::run(self, Job { operation, config, files, sink, limits })
     }
 
     /// Resizes `image`, which must be open for reading and writing. The length that the file shall

@@ -6,7 +6,7 @@ use crate::cpu;
 use crate::error::{Fault, FaultCause, VmmError};
 use crate::files::Files;
 use crate::image::Seen;
-use crate::kvm::{Kvm, Stats};
+use crate::kvm::{Kvm, Limits, Stats};
 use crate::mailbox;
 use crate::memory::Memory;
 use crate::segments::segments;
@@ -31,6 +31,8 @@ pub struct Job<'a> {
     pub files: Files<'a>,
     /// Gets every message.
     pub sink: &'a mut dyn FnMut(Payload) -> Result<(), VmmError>,
+    /// How long it may take.
+    pub limits: Limits,
 }
 
 /// Runs `job` to its end. What it took and what it did to the files.
@@ -49,7 +51,7 @@ pub fn run(kvm: &Kvm, job: Job<'_>) -> Result<(Stats, Seen), VmmError> {
     give_memory(&vm, &memory)?;
     let vcpu = create_vcpu(kvm, &vm)?;
     let mut machine = Machine { memory: &memory, block, vcpu, sink: job.sink, log: kvm.log, exits: 0 };
-    let mut watchdog = Watchdog::start(kvm.limits)?;
+    let mut watchdog = Watchdog::start(job.limits)?;
     let ran = machine.run(&mut watchdog);
     // It may have held a passphrase.
     memory.write(layout::CONFIG.base, &[0; layout::CONFIG.size()])?;

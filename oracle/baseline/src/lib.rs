@@ -27,7 +27,7 @@ pub use error::BaselineError;
 pub use explained::{Explained, explain, explained};
 pub use history::{Change, changes};
 pub use import::import;
-pub use judge::{ANSWERS, Answered, Excused, compared, judge, supported, unsupported};
+pub use judge::{ANSWERS, Answered, Excused, comparable, compared, judge, supported, unsupported};
 pub use lab::{Lab, Resizer};
 pub use label::Label;
 pub use matrix::{matrix, reproducible};

@@ -7,7 +7,7 @@ use crate::grid::Grid;
 use crate::pace::{Pace, Stopwatch};
 use crate::tally::{Counts, Tally};
 use anyhow::{Context, Result};
-use oracle_baseline::{Case, Lab, Label, Outcome, Resizer, judge, supported};
+use oracle_baseline::{Case, Lab, Label, Outcome, Resizer, comparable, judge};
 use oracle_case::Tools;
 use oracle_judge::subject::run_tool;
 use oracle_judge::{Subject, Version};
@@ -62,7 +62,7 @@ pub fn compare(
     }
     let reader = version_of(&equipment.makers)?;
     let (able, unable): (Vec<usize>, Vec<usize>) =
-        (0..asked.len()).partition(|i| asked.get(*i).is_some_and(|asked| supported(&asked.case).is_ok()));
+        (0..asked.len()).partition(|i| asked.get(*i).is_some_and(|asked| comparable(&asked.case).is_ok()));
     let mut sum = Sum::new(equipment, request.plan, grid, &asked, request.explain);
     for instar in &equipment.instars {
         let engine = instar.options().last().cloned().unwrap_or_default();
@@ -126,7 +126,7 @@ fn ask(qemu: &oracle_judge::Qemu, asked: &mut [Asked], jobs: usize) -> Result<()
     let tools = Tools { qemu_img: qemu.tool().clone(), qemu_io: io.clone() };
     let lab = Lab { tools, resizer: Resizer::Maker, place: scratch() };
     let (able, unable): (Vec<usize>, Vec<usize>) =
-        (0..asked.len()).partition(|i| supported(&asked[*i].case).is_ok());
+        (0..asked.len()).partition(|i| comparable(&asked[*i].case).is_ok());
     let cases: Vec<_> = able.iter().map(|i| (&asked[*i].case, Vec::new())).collect();
     let outcomes = sweep(&lab, &cases, jobs, qemu.name(), |_, _| Ok(()))?;
     for (i, outcome) in able.into_iter().zip(outcomes) {

@@ -8,7 +8,7 @@ use crate::equipment::Equipment;
 use crate::evidence::Evidence;
 use crate::grid::{Cell, Found, Grid, Origin, Row};
 use crate::tally::{Counts, Group, Tally};
-use oracle_baseline::{ANSWERS, Answered, Case, Label, Outcome, compared, explained, supported};
+use oracle_baseline::{ANSWERS, Answered, Case, Label, Outcome, comparable, compared, explained};
 use oracle_judge::{Class, Finding, Subject, Verdict, Version};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +84,7 @@ impl<'g> Sum<'g> {
 
     /// Adds a case that no instar can do, once for each instar.
     pub fn unable(&mut self, index: usize, asked: &Asked) {
-        let why = supported(&asked.case).err().unwrap_or_default();
+        let why = comparable(&asked.case).err().unwrap_or_default();
         for (oracle, _) in ANSWERS {
             let counts = self.counts.entry(oracle).or_default();
             counts.skip += asked.answers.len();
