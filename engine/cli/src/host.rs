@@ -1,8 +1,8 @@
 //! What only the host can do to an image file: lengths, space, zeros.
 
+use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 /// Zeros are written in pieces of this many bytes where the filesystem cannot do better.
@@ -20,11 +20,11 @@ enum Mode {
 }
 
 impl Mode {
-    const fn flags(self) -> i32 {
+    const fn flags(self) -> FallocateFlags {
         match self {
-            Self::Allocate => 0,
-            Self::Zero => libc::FALLOC_FL_ZERO_RANGE,
-            Self::Punch => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+            Self::Allocate => FallocateFlags::empty(),
+            Self::Zero => FallocateFlags::ZERO_RANGE,
+            Self::Punch => FallocateFlags::PUNCH_HOLE.union(FallocateFlags::KEEP_SIZE),
         }
     }
 }
@@ -87,20 +87,10 @@ fn fallocate(file: &File, mode: Mode, offset: u64, len: u64) -> io::Result<()> {
     if len == 0 {
         return Ok(());
     }
-    let too_large = || io::Error::from_raw_os_error(libc::EFBIG);
-    let offset = libc::off_t::try_from(offset).map_err(|_| too_large())?;
-    let len = libc::off_t::try_from(len).map_err(|_| too_large())?;
-    loop {
-        // SAFETY: fallocate takes no pointers; the descriptor is open for the length of the call.
-        let rc = unsafe { libc::fallocate(file.as_raw_fd(), mode.flags(), offset, len) };
-        if rc == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
+    if offset.checked_add(len).is_none_or(|end| i64::try_from(end).is_err()) {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
     }
+    Ok(rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, mode.flags(), offset, len))?)
 }
 
 #[cfg(test)]

@@ -27,16 +27,6 @@ const UNSUPPORTED: &str = "is not supported";
 const NO_SUCH_OPTION: &str = "unrecognized option";
 /// What a version says that cannot shrink a qcow2 image.
 const NO_SHRINKING: &str = "qcow2 doesn't support shrinking images yet";
-/// What versions before 5.1 say to an image with internal snapshots, whatever its version.
-const NO_SNAPSHOTS: &str = "Can't resize an image which has snapshots";
-/// What versions before 4.0 say to an image with bitmaps.
-const NO_BITMAPS: &str = "Can't resize an image which has bitmaps";
-/// The first version that hides a longer backing file from a new area.
-const HIDES_BACKING: &str = "5.1";
-/// The first version whose `info` says whether a LUKS header is detached.
-const DETACHED_HEADER: (&str, &str) = ("9.0", "detached-header");
-/// What versions from 8.0 to the fix of CVE-2024-4467 list among the children of an image that has one.
-const DATA_FILE: &str = "data-file";
 /// Messages that later versions worded otherwise, and how.
 const REWORDED: &[(&str, &str)] =
     &[("Can't resize an image which has snapshots", "Can't resize a v2 image which has snapshots")];
@@ -90,13 +80,14 @@ pub fn supported(case: &Case) -> Result<(), String> {
 
 /// Why a case is not held to each version's answer, if it is not: the versions themselves differ in it in too many ways
 /// for one instar to agree with all. What instar makes of it is held to the newest versions by a replay.
+///
+/// # Errors
+/// The reason, for a person.
 pub fn comparable(case: &Case) -> Result<(), String> {
     supported(case)?;
-    let modes = ["metadata", "falloc", "full"];
-    let preallocates = modes.iter().any(|mode| case.has_flag(&format!("--preallocation={mode}")));
     match case.format.as_str() {
         "luks" => Err("`oracle baseline replay` holds it to the newest versions".into()),
-        "qcow2" if preallocates || !case.setup.is_empty() => {
+        "qcow2" if preallocates(case) || !case.setup.is_empty() => {
             Err("images with features and preallocation: `oracle baseline replay` holds them to the newest versions".into())
         }
         _ => Ok(()),
@@ -120,7 +111,7 @@ pub fn judge(
     if ours["create"]["rc"] != 0 {
         return skip_all("the qemu-img that makes the images makes no such image");
     }
-    if let Some(why) = incomparable(case, label, recorded) {
+    if let Some(why) = incomparable(case, recorded) {
         return skip_all(why);
     }
     if let Some(what) = unsupported(ours) {
@@ -152,32 +143,15 @@ pub fn compared(
 ) -> (Map<String, Value>, Map<String, Value>) {
     let mut theirs = expected(recorded, label, reader);
     let mut ours = seen(ours, label);
-    let (since, field) = DETACHED_HEADER;
-    if since.parse::<Version>().is_ok_and(|first| label.version < first)
-        && let Some(info) = ours.get_mut("info")
-    {
-        forget(info, field);
-    }
     ours.retain(|part, _| theirs.contains_key(part));
     theirs.retain(|part, _| ours.contains_key(part));
     (ours, theirs)
 }
 
 /// Why a version's answer cannot be an instar's, if it cannot: it knew another command line than today's.
-fn incomparable(case: &Case, label: &Label, recorded: &Outcome) -> Option<&'static str> {
+fn incomparable(case: &Case, recorded: &Outcome) -> Option<&'static str> {
     let resizes = recorded["resizes"].as_array()?;
     let says = |text| resizes.iter().any(|r| r["err"].as_str().is_some_and(|err| err.contains(text)));
-    let v2 = case.options.get("compat").is_some_and(|compat| compat == "0.10");
-    if says(NO_SNAPSHOTS) && !v2 {
-        return Some("that version resizes no image that has snapshots");
-    }
-    if says(NO_BITMAPS) {
-        return Some("that version resizes no image that has bitmaps");
-    }
-    let longer = case.backing().is_some();
-    if longer && HIDES_BACKING.parse::<Version>().is_ok_and(|first| label.version < first) {
-        return Some("that version shows what a longer backing file has in a new area");
-    }
     if says(NO_SUCH_OPTION) {
         return Some("that version has no --shrink");
     }
@@ -201,11 +175,14 @@ pub fn unsupported(ours: &Outcome) -> Option<String> {
     refusals.next().map(|message| format!("instar says: {}", normalised(message).join(" ")))
 }
 
+/// Whether a resize of the case allocates anything for the new area.
+fn preallocates(case: &Case) -> bool {
+    ["metadata", "falloc", "full"].iter().any(|mode| case.has_flag(&format!("--preallocation={mode}")))
+}
+
 /// Whether that part of the answer depends on where the host's file has holes, which is the allocator's affair.
 fn part_is_hosts(case: &Case, oracle: &str) -> bool {
-    let modes = ["metadata", "falloc", "full"];
-    let asked = modes.iter().any(|mode| case.has_flag(&format!("--preallocation={mode}")));
-    oracle == "baseline-map" && (asked || case.options.contains_key("preallocation"))
+    oracle == "baseline-map" && (preallocates(case) || case.options.contains_key("preallocation"))
 }
 
 fn judge_part(
@@ -259,10 +236,6 @@ fn direction(case: &Case) -> Direction {
 /// and instar's own answers must be those of qemu-img.
 fn expected(recorded: &Outcome, label: &Label, reader: &Version) -> Map<String, Value> {
     let mut parts = recorded.as_object().cloned().unwrap_or_default();
-    let children = parts.get_mut("info").and_then(|info| info.get_mut("children"));
-    if let Some(children) = children.and_then(Value::as_array_mut) {
-        children.retain(|child| child["name"] != DATA_FILE);
-    }
     if let Some(info) = parts.get("info").cloned() {
         parts.insert("instar-info".into(), info);
     }
@@ -278,18 +251,6 @@ fn expected(recorded: &Outcome, label: &Label, reader: &Version) -> Map<String, 
         resize["err"] = in_todays_order(resize["err"].as_str().unwrap_or_default()).into();
     }
     parts
-}
-
-/// Leaves a field out, wherever it is.
-fn forget(value: &mut Value, field: &str) {
-    match value {
-        Value::Object(map) => {
-            map.remove(field);
-            map.values_mut().for_each(|value| forget(value, field));
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| forget(value, field)),
-        _ => {}
-    }
 }
 
 /// A message with the hint before the warning.

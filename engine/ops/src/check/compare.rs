@@ -5,6 +5,7 @@ use super::tally::Tally;
 use super::window::{Slot, UNREADABLE};
 use super::{Buffers, Longer};
 use crate::{CheckFinding, Disk, Repair};
+use core::ops::Range;
 use instar_formats::bytes::index;
 use instar_formats::io::IoError;
 use instar_formats::qcow2::entry::REFCOUNT_TABLE_RESERVED;
@@ -71,6 +72,31 @@ fn is_fixed(fixes: Repair, slot: Slot) -> bool {
         }
 }
 
+/// The clusters of the window that one refcount block counts.
+pub(super) struct Part {
+    /// The block's entry in the refcount table.
+    pub index: u64,
+    /// The first cluster that the block counts, before the window perhaps.
+    pub first: u64,
+    /// Those of them in the window.
+    pub clusters: Range<u64>,
+}
+
+/// The window, as far as the file and one cluster more reach, by the blocks that count it.
+pub(super) fn window_by_block(tally: &Tally<'_>) -> impl Iterator<Item = Part> + use<> {
+    let g = tally.geometry();
+    let window = tally.window.range();
+    let end = window.end.min(tally.file_clusters().saturating_add(1));
+    let mut cluster = window.start;
+    core::iter::from_fn(move || {
+        let index = cluster.wrapping_shr(g.refcounts_per_block_bits());
+        let first = index.saturating_mul(g.refcounts_per_block());
+        let clusters = cluster..first.saturating_add(g.refcounts_per_block()).min(end);
+        cluster = clusters.end;
+        (!clusters.is_empty()).then_some(Part { index, first, clusters })
+    })
+}
+
 /// Writes the references of the window's clusters as their refcounts, as far as the stage fixes them.
 ///
 /// Each refcount is right on its own, whichever of its neighbours a crash keeps from the disk.
@@ -83,13 +109,7 @@ pub(super) fn write<D: Disk>(
     tally: &mut Tally<'_>,
 ) -> Result<(), IoError> {
     let g = tally.geometry();
-    let window = tally.window.range();
-    let end = window.end.min(tally.file_clusters().saturating_add(1));
-    let mut cluster = window.start;
-    while cluster < end {
-        let index = cluster.wrapping_shr(g.refcounts_per_block_bits());
-        let first = index.saturating_mul(g.refcounts_per_block());
-        let to = first.saturating_add(g.refcounts_per_block()).min(end);
+    for Part { index, first, clusters } in window_by_block(tally) {
         if index >= tally.header.refcount_table_entries() {
             break;
         }
@@ -98,13 +118,12 @@ pub(super) fn write<D: Disk>(
             let slot = tally.window.get(c).filter(|slot| c < file_clusters || slot.references != 0);
             slot.filter(|slot| is_fixed(fixes, *slot))
         };
-        if (cluster..to).any(|c| wrong(c).is_some()) {
+        if clusters.clone().any(|c| wrong(c).is_some()) {
             let block =
                 refcounts::entry(disk, &mut buffers.claims, tally, index)?.value & !REFCOUNT_TABLE_RESERVED;
             let right = |c, old| wrong(c).map_or(old, |slot| u64::from(slot.references));
-            store(disk, g, (block, first), cluster..to, buffers.edit, right)?;
+            store(disk, g, (block, first), clusters, buffers.edit, right)?;
         }
-        cluster = to;
     }
     Ok(())
 }
@@ -118,7 +137,7 @@ pub(super) fn store<D: Disk>(
     disk: &mut D,
     g: Geometry,
     (block, first): (u64, u64),
-    clusters: core::ops::Range<u64>,
+    clusters: Range<u64>,
     buf: &mut [u8],
     value: impl Fn(u64, u64) -> u64,
 ) -> Result<(), IoError> {

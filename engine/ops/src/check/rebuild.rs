@@ -9,7 +9,7 @@
 //! run must belong to nobody else; if it does, it moves on behind the place, and what the entry names is
 //! counted as part of the file.
 
-use super::compare::store;
+use super::compare::{Part, store, window_by_block};
 use super::tally::{Place, Shown, Stage, Tally};
 use super::{Buffers, Longer, each_window, references};
 use crate::{Disk, OpError, ReadAt, Refusal, Table};
@@ -142,22 +142,15 @@ impl Blocks {
         tally: &mut Tally<'_>,
     ) -> Result<(), OpError> {
         let g = tally.geometry();
-        let window = tally.window.range();
-        let end = window.end.min(tally.file_clusters().saturating_add(1));
-        let mut cluster = window.start;
-        while cluster < end {
-            let index = cluster.wrapping_shr(g.refcounts_per_block_bits());
-            let first = index.saturating_mul(g.refcounts_per_block());
-            let to = first.saturating_add(g.refcounts_per_block()).min(end);
+        for Part { index, first, clusters } in window_by_block(tally) {
             let counted = |c| tally.window.get(c).map_or(0, |slot| u64::from(slot.references));
-            if (cluster..to).any(|c| counted(c) != 0) {
+            if clusters.clone().any(|c| counted(c) != 0) {
                 let block = self.block(index).map(|at| g.offset(at)).ok_or(Refusal::CheckFailed)?;
-                store(disk, g, (block, first), cluster..to, buffers.edit, |c, _| counted(c))?;
+                store(disk, g, (block, first), clusters, buffers.edit, |c, _| counted(c))?;
                 let entry = g.offset(self.layout.table_at()).saturating_add(index.saturating_mul(8));
                 tally.patches.replace(entry, block);
                 tally.patches.settle(disk)?;
             }
-            cluster = to;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The subject's own `check` counts in both images what the other side's counts.
 
-use super::support::{compare_json, lacking};
+use super::support::{compare_json, on_both_images};
 use crate::oracles::Oracle;
 use crate::text::without_environment;
 use crate::verdict::{Finding, Kind};
@@ -24,17 +24,7 @@ impl Oracle for OwnCheck {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        let (Some((left, right)), Some(other)) = (trial.last_states(), trial.right) else {
-            return Ok(Verdict::skip("nothing to compare with"));
-        };
-        if let Some(why) = lacking(trial, "check") {
-            return Ok(Verdict::skip(why));
-        }
-        let mut findings = judge_image(self.0, trial, other, left)?;
-        if findings.is_empty() && left.fingerprint != right.fingerprint {
-            findings = judge_image(self.0, trial, other, right)?;
-        }
-        Ok(Verdict::of(findings))
+        on_both_images(trial, "check", |other, image| judge_image(self.0, trial, other, image))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The subject's own `info` says of both images what the other side's says of them.
 
-use super::support::{compare_json, lacking, required};
+use super::support::{compare_json, on_both_images, required};
 use crate::oracles::Oracle;
 use crate::text::without_environment;
 use crate::verdict::Finding;
@@ -23,17 +23,7 @@ impl Oracle for OwnInfo {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        let (Some((left, right)), Some(other)) = (trial.last_states(), trial.right) else {
-            return Ok(Verdict::skip("nothing to compare with"));
-        };
-        if let Some(why) = lacking(trial, "info") {
-            return Ok(Verdict::skip(why));
-        }
-        let mut findings = judge_image(self.0, trial, other, left)?;
-        if findings.is_empty() && left.fingerprint != right.fingerprint {
-            findings = judge_image(self.0, trial, other, right)?;
-        }
-        Ok(Verdict::of(findings))
+        on_both_images(trial, "info", |other, image| judge_image(self.0, trial, other, image))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::desk::Answer;
 use crate::subject::{DEADLINE, Family, IMAGE, Qemu, Subject};
 use crate::text::differences;
 use crate::verdict::{Finding, Kind};
-use crate::{JudgeError, State, Trial};
+use crate::{JudgeError, Record, State, Trial, Verdict};
 use oracle_case::child::Ending;
 use oracle_case::{Content, Qcow2, Tweak, Write, WriteKind};
 use serde_json::Value;
@@ -55,6 +55,26 @@ pub fn lacking(trial: &Trial, verb: &str) -> Option<String> {
     let sides = [Some(trial.left), trial.right];
     let mut subjects = sides.into_iter().flatten().map(|record| record.subject);
     subjects.find(|who| who.lacks(verb)).map(|who| format!("{} has no {verb}", who.name()))
+}
+
+/// Judges the image of the left side, and the right one's where it is another and the first shows nothing: both sides
+/// are asked the same of each with the subcommand `verb`.
+pub fn on_both_images(
+    trial: &Trial,
+    verb: &str,
+    judge: impl Fn(&Record, &State) -> Result<Vec<Finding>, JudgeError>,
+) -> Result<Verdict, JudgeError> {
+    let (Some((left, right)), Some(other)) = (trial.last_states(), trial.right) else {
+        return Ok(Verdict::skip("nothing to compare with"));
+    };
+    if let Some(why) = lacking(trial, verb) {
+        return Ok(Verdict::skip(why));
+    }
+    let mut findings = judge(other, left)?;
+    if findings.is_empty() && left.fingerprint != right.fingerprint {
+        findings = judge(other, right)?;
+    }
+    Ok(Verdict::of(findings))
 }
 
 /// Whether both sides speak qemu-img's words: of another program only whether it refuses is compared.
