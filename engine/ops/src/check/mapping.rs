@@ -179,7 +179,9 @@ impl L2 {
         if place.value & L2_RESERVED != 0 {
             tally.invalid(place, Fault::Reserved, [0; 2]);
         }
-        if offset == 0 && !(tally.data_file() && place.value & COPIED != 0) {
+        // In a data file, guest cluster 0 lies at offset 0; a zero cluster there has no place of its own all the same.
+        let zero = !tally.geometry().extended_l2() && place.value & ZERO != 0;
+        if offset == 0 && !(tally.data_file() && place.value & COPIED != 0 && !zero) {
             if present != 0 {
                 tally.invalid(place, Fault::NoCluster, [0; 2]);
             }

@@ -7,7 +7,8 @@ extern crate std;
 
 use super::*;
 use crate::testing::{CLUSTER, L1, MemDisk, REFBLOCK, REFTABLE, fresh_qcow2};
-use instar_formats::qcow2::entry::COPIED;
+use instar_formats::qcow2::Incompatible;
+use instar_formats::qcow2::entry::{COPIED, ZERO};
 use std::vec::Vec;
 
 fn run(disk: &mut MemDisk, scratch: usize) -> (Result<CheckReport, OpError>, Vec<CheckFinding>) {
@@ -40,6 +41,24 @@ fn a_clean_image_is_clean_and_counted() {
     assert_eq!((report.corruptions, report.leaks, report.check_errors), (0, 0, 0));
     assert_eq!((report.total_clusters, report.allocated_clusters, report.fragmented_clusters), (16, 4, 0));
     assert_eq!(report.image_end_offset, 9 * CLUSTER as u64);
+}
+
+/// Offset 0 is where guest cluster 0 lies in a data file; a zero cluster without a place has the same bits there.
+#[test]
+fn a_zero_cluster_without_a_place_is_not_allocated() {
+    let mut disk = populated();
+    disk.put64(72, Incompatible::DATA_FILE);
+    for i in 0..4 {
+        disk.put64(4 * CLUSTER + 8 * i, COPIED | (i * CLUSTER) as u64);
+    }
+    for cluster in 5..9 {
+        disk.put16(REFBLOCK + 2 * cluster, 0);
+    }
+    let (report, findings) = run(&mut disk, SCRATCH_LEN);
+    assert_eq!((report.unwrap().allocated_clusters, findings), (4, Vec::new()));
+    disk.put64(4 * CLUSTER, COPIED | ZERO);
+    let (report, findings) = run(&mut disk, SCRATCH_LEN);
+    assert_eq!((report.unwrap().allocated_clusters, findings), (3, Vec::new()));
 }
 
 #[test]
