@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use oracle_judge::sparse;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of a page.
 const PAGE: usize = 4096;
@@ -29,34 +30,22 @@ impl Page {
 
     fn uniform(&self) -> Option<u8> {
         let first = self.bytes[0];
-        *self.uniform.get_or_init(|| self.bytes.iter().all(|b| *b == first).then_some(first))
+        *self.uniform.get_or_init(|| all_are(&self.bytes, first).then_some(first))
     }
 
     /// A hash of the bytes; of zeros it is 0, so that no page and a page of zeros are the same.
     fn hash(&self) -> u128 {
-        *self.hash.get_or_init(|| if self.uniform() == Some(0) { 0 } else { digest(&self.bytes) })
+        *self.hash.get_or_init(|| if self.uniform() == Some(0) { 0 } else { xxh3_128(&self.bytes) })
     }
+}
+
+/// Whether every byte is `byte`, in steps that a processor takes at once.
+fn all_are(bytes: &[u8], byte: u8) -> bool {
+    bytes.chunks(64).all(|step| step.iter().fold(0, |wrong, b| wrong | (b ^ byte)) == 0)
 }
 
 /// Odd constants with well spread bits (the fractional parts of the golden ratio and of the square root of 2).
 const SPREAD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909];
-
-/// Folds the 128-bit product of two numbers.
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    let [low, high] = [product, product >> 64].map(|half| half & u128::from(u64::MAX));
-    u64::try_from(low ^ high).unwrap_or_default()
-}
-
-fn digest(bytes: &[u8]) -> u128 {
-    let (mut a, mut b) = (SPREAD[0], SPREAD[1]);
-    for (at, word) in (1_u64..).zip(bytes.chunks_exact(8)) {
-        let word = word.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
-        a = fold(a ^ word, SPREAD[1]).rotate_left(29) ^ at;
-        b = b.wrapping_add(fold(word ^ at, SPREAD[0])).rotate_left(31);
-    }
-    u128::from(a) << 64 | u128::from(b)
-}
 
 /// The share that a page with this hash has in its image's.
 fn share(index: u64, hash: u128) -> u128 {
@@ -202,7 +191,7 @@ impl Image {
             let part = &page.bytes[to_usize(from - start)..to_usize(to - start)];
             let filled = match part.len() {
                 PAGE => page.uniform() == Some(byte),
-                _ => part.iter().all(|b| *b == byte),
+                _ => all_are(part, byte),
             };
             if !filled {
                 return false;
