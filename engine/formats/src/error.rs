@@ -193,5 +193,45 @@ numbered_errors! {
         194 ReportsAes => "Header reported 'aes' encryption format but options specify another",
         /// No encryption where one was named.
         195 NotEncrypted => "No encryption in image header, but options specified a format",
+        /// Neither a sparse extent nor a descriptor.
+        600 NotVmdk => "invalid VMDK image descriptor",
+        /// A version of sparse extents that nobody here knows.
+        601 VmdkVersion { version } => "Unsupported VMDK version {version}",
+        /// More than 512 entries in a grain table.
+        602 VmdkTableSize => "L2 table size too big",
+        /// A grain table that maps nothing.
+        603 VmdkDirectoryEntry => "L1 entry size is invalid",
+        /// The file ends before its grains may begin.
+        604 VmdkTruncated { bytes } => "File truncated, expecting at least {bytes} bytes",
+        /// A grain of more than 1 GiB.
+        605 VmdkGrain => "Invalid granularity, image may be corrupt",
+        /// More than 32 Mi grain tables.
+        606 VmdkDirectorySize => "L1 size too big",
+        /// No `CID`, or one that is no number.
+        607 VmdkCid => "Invalid argument",
+        /// A kind of image that nobody here reads.
+        608 VmdkType => "Unsupported image type",
+        /// A line of the extent description that cannot be right.
+        609 VmdkExtentLine => "Invalid extent line",
+        /// An extent that must not be written, that has no file, or of ESX's own kind.
+        610 VmdkExtentKind => "an extent is read-only, without a file, or of a kind that is not supported",
+        /// No extent at all.
+        611 VmdkNoExtents => "the descriptor names no extents",
+        /// The footer is not there, or says what it must not.
+        612 VmdkFooter => "Invalid footer",
+        /// A directory lies where it cannot.
+        613 VmdkDirectoryOffset { sector } => "Image is corrupt: the grain directory at sector {sector} is not in the file",
+        /// A directory entry cannot be right.
+        614 VmdkDirectoryTable { index, sector } => "Image is corrupt: grain directory entry {index} ({sector}) is invalid",
+        /// A table entry cannot be right.
+        615 VmdkGrainEntry { grain, sector } => "Image is corrupt: grain {grain} cannot be at sector {sector}",
+        /// Two grains in one place, or a grain on top of metadata.
+        616 VmdkOverlap { sector } => "Image is corrupt: two things are at sector {sector}",
+        /// A sparse extent that is one of several cannot have grains compressed.
+        617 VmdkSplitStream => "a compressed extent of a split image is not supported",
+        /// Not what the descriptor names.
+        618 VmdkNotSparse => "Image not in VMDK format",
+        /// The sizes of all extents come to more than a disk may have.
+        619 VmdkTooLarge => "Could not refresh total sector count: File too large",
     }
 }

@@ -13,5 +13,6 @@ pub mod luks;
 pub mod probe;
 pub mod qcow2;
 pub mod qed;
+pub mod vmdk;
 
 pub use error::ImageError;
