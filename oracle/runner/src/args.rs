@@ -63,6 +63,10 @@ pub struct CompareArgs {
     /// Where findings are kept; what was kept there before is not new, and does not fail the run.
     #[arg(long, value_name = "DIR", conflicts_with = "keep")]
     pub findings: Option<PathBuf>,
+    /// Judge only cases that instar answers otherwise than when this directory was made; if it is not there, judge all,
+    /// and make it if they agree.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["left", "findings"])]
+    pub since: Option<PathBuf>,
     /// What is compared, and how.
     #[command(flatten)]
     pub common: Common,

@@ -28,6 +28,7 @@ mod reports;
 mod run;
 mod session;
 mod shrink;
+mod since;
 mod tally;
 
 use args::{Cli, Command};

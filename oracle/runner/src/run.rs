@@ -9,6 +9,7 @@ use crate::fuzz::classes;
 use crate::grid::Grid;
 use crate::pace::Pace;
 use crate::session::{self, Plan};
+use crate::since::Since;
 use crate::tally::Tally;
 use crate::{COULD_NOT_RUN, DIVERGED, json, keep, report, reports};
 use anyhow::{Context, Result};
@@ -87,7 +88,42 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         old = classes(findings)?;
         common.keep = findings.clone();
     }
-    run(&common, known, jobs, &Stored::Formats(&args.format), args.fail_fast, &old)
+    let Some(dir) = &args.since else {
+        return run(&common, known, jobs, &Stored::Formats(&args.format), args.fail_fast, &old);
+    };
+    let since = Since::new(dir, common.jobs);
+    if since.is_complete() { changed(args, known, jobs, &since) } else { first(args, known, jobs, &since) }
+}
+
+/// Judges all cases, and keeps what instar answers if they agree.
+fn first(args: &CompareArgs, known: Vec<Known>, jobs: Vec<Job>, since: &Since) -> Result<ExitCode> {
+    {
+        let dir = workplace().context("temporary directory")?;
+        since.keep(&Equipment::find(&args.common, dir.path())?, &jobs)?;
+    }
+    let code = run(&args.common, known, jobs, &Stored::None, args.fail_fast, &BTreeSet::new())?;
+    if code == ExitCode::SUCCESS {
+        since.complete()?;
+    }
+    Ok(code)
+}
+
+/// Cases that are judged, at most, before the first divergence ends the run: an instar that answers them otherwise and is
+/// right is right in the others too, as a rule.
+const MOST_CHANGED: usize = 24;
+
+/// Judges the cases that instar answers otherwise.
+fn changed(args: &CompareArgs, known: Vec<Known>, jobs: Vec<Job>, since: &Since) -> Result<ExitCode> {
+    let (all, most) = (jobs.len(), if args.fail_fast { MOST_CHANGED } else { usize::MAX });
+    let jobs = {
+        let dir = workplace().context("temporary directory")?;
+        since.changed(&Equipment::find(&args.common, dir.path())?, jobs, most)?
+    };
+    println!("{} of {all} cases are answered otherwise", jobs.len());
+    if jobs.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    run(&args.common, known, jobs, &Stored::None, args.fail_fast, &BTreeSet::new())
 }
 
 /// Which of the baselines' cases are compared.
