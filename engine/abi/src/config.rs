@@ -21,6 +21,12 @@ pub mod format {
     pub const LUKS: u32 = 3;
     /// QED.
     pub const QED: u32 = 4;
+    /// VHD.
+    pub const VHD: u32 = 5;
+    /// VHDX.
+    pub const VHDX: u32 = 6;
+    /// VMDK.
+    pub const VMDK: u32 = 7;
 }
 
 /// Numbers for `size_kind`.
@@ -87,7 +93,46 @@ pub mod create_flags {
     pub const ZSTD: u32 = 4;
     /// `data_file_raw=on`.
     pub const DATA_FILE_RAW: u32 = 8;
+    /// VHD: `subformat=fixed`.
+    pub const VHD_FIXED: u32 = 0x100;
+    /// VHD: `force_size=on`.
+    pub const VHD_FORCE_SIZE: u32 = 0x200;
+    /// VHDX: `subformat=fixed`.
+    pub const VHDX_FIXED: u32 = 0x1000;
+    /// VHDX: `block_state_zero=on`.
+    pub const VHDX_STATE_ZERO: u32 = 0x2000;
+    /// VMDK: `compat6=on`.
+    pub const VMDK_COMPAT6: u32 = 0x1_0000;
+    /// VMDK: `zeroed_grain=on`.
+    pub const VMDK_ZEROED_GRAIN: u32 = 0x2_0000;
 }
+
+/// Numbers for [`CreateConfig::vmdk_subformat`].
+pub mod vmdk_subformat {
+    /// `monolithicSparse`.
+    pub const MONOLITHIC_SPARSE: u32 = 0;
+    /// `monolithicFlat`.
+    pub const MONOLITHIC_FLAT: u32 = 1;
+    /// `twoGbMaxExtentSparse`.
+    pub const SPLIT_SPARSE: u32 = 2;
+    /// `twoGbMaxExtentFlat`.
+    pub const SPLIT_FLAT: u32 = 3;
+    /// `streamOptimized`.
+    pub const STREAM_OPTIMIZED: u32 = 4;
+}
+
+/// What makes an image unlike every other one: the guest has neither entropy nor a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Identity {
+    /// Random bytes.
+    pub random: [u8; RANDOM_LEN],
+    /// Seconds since 1970.
+    pub unix_time: U64,
+}
+
+/// Bytes of [`Identity::random`].
+pub const RANDOM_LEN: usize = 64;
 
 /// The longest name of a file that a new image names, in bytes.
 pub const MAX_NAME: usize = 1023;
@@ -154,7 +199,7 @@ macro_rules! config {
 
 config! {
     /// Asks for a resize. Its magic number is "RESI".
-    ResizeConfig 0x5245_5349 240 {
+    ResizeConfig 0x5245_5349 312 {
         /// One of [`format`].
         format: U32,
         /// One of [`size_kind`].
@@ -171,6 +216,8 @@ config! {
         reserved: U32,
         /// Each layer ([`layer`]), the image's own backing file first; 0 beyond the last.
         chain: [u8; layout::MAX_LAYERS],
+        /// For what is new in the image.
+        identity: Identity,
     }
 }
 
@@ -186,17 +233,19 @@ config! {
 
 config! {
     /// Asks for a check. Its magic number is "CHEC".
-    CheckConfig 0x4348_4543 16 {
+    CheckConfig 0x4348_4543 88 {
         /// One of [`format`].
         format: U32,
         /// One of [`repair`].
         repair: U32,
+        /// For what a repair makes anew.
+        identity: Identity,
     }
 }
 
 config! {
     /// Asks for a new image. Its magic number is "CREA".
-    CreateConfig 0x4352_4541 3124 {
+    CreateConfig 0x4352_4541 3216 {
         /// One of [`format`], not to be probed.
         format: U32,
         /// Bits of [`create_flags`].
@@ -217,12 +266,22 @@ config! {
         reserved: [u8; 3],
         /// qcow2: these names; 0 beyond the end of each.
         names: [[u8; MAX_NAME]; 3],
+        /// VHDX: bytes of the log.
+        vhdx_log_size: U64,
+        /// VHDX: bytes of a block; 0 for a size that suits the disk.
+        vhdx_block_size: U64,
+        /// VMDK: one of [`vmdk_subformat`].
+        vmdk_subformat: U32,
+        /// For what is new in the image.
+        identity: Identity,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const IDENTITY: Identity = Identity { random: [7; RANDOM_LEN], unix_time: U64::new(9) };
 
     /// Bytes and back; another magic, another version and a short buffer are refused.
     fn golden<C: Config + PartialEq + core::fmt::Debug>(config: C, bytes: &[u8]) {
@@ -250,8 +309,11 @@ mod tests {
             layers: U32::new(2),
             reserved: U32::ZERO,
             chain: core::array::from_fn(|layer| [0x82, 1].get(layer).copied().unwrap_or(0)),
+            identity: IDENTITY,
         };
-        let mut bytes = [0; 240];
+        let mut bytes = [7; 312];
+        bytes[..240].fill(0);
+        bytes[304..].copy_from_slice(&[9, 0, 0, 0, 0, 0, 0, 0]);
         bytes[..42].copy_from_slice(&[
             0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0,
             3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0x82, 1,
@@ -265,8 +327,11 @@ mod tests {
         let info = InfoConfig { header: Header::of::<InfoConfig>(), format, reserved: U32::ZERO };
         golden(info, &[0x4f, 0x46, 0x4e, 0x49, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
         let repair = U32::new(repair::ALL);
-        let check = CheckConfig { header: Header::of::<CheckConfig>(), format, repair };
-        golden(check, &[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]);
+        let check = CheckConfig { header: Header::of::<CheckConfig>(), format, repair, identity: IDENTITY };
+        let mut bytes = [7; 88];
+        bytes[..16].copy_from_slice(&[0x43, 0x45, 0x48, 0x43, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]);
+        bytes[80..].copy_from_slice(&[9, 0, 0, 0, 0, 0, 0, 0]);
+        golden(check, &bytes);
     }
 
     #[test]
@@ -284,8 +349,17 @@ mod tests {
             reserved: [0; 3],
             names: [b"ab" as &[u8], b"", b"c"]
                 .map(|name| core::array::from_fn(|at| name.get(at).copied().unwrap_or(0))),
+            vhdx_log_size: U64::new(5),
+            vhdx_block_size: U64::new(6),
+            vmdk_subformat: U32::new(4),
+            identity: IDENTITY,
         };
-        let mut bytes = [0; 3124];
+        let mut bytes = [0; 3216];
+        bytes[3124] = 5;
+        bytes[3132] = 6;
+        bytes[3140] = 4;
+        bytes[3144..3208].fill(7);
+        bytes[3208] = 9;
         bytes[40..52].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
         bytes[55..57].copy_from_slice(b"ab");
         bytes[55 + 2 * 1023] = b'c';

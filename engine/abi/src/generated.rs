@@ -4060,6 +4060,9 @@ pub mod r#instar {
         pub const Qcow2: Self = Self(2);
         pub const Luks: Self = Self(3);
         pub const Qed: Self = Self(4);
+        pub const Vhd: Self = Self(5);
+        pub const Vhdx: Self = Self(6);
+        pub const Vmdk: Self = Self(7);
     }
     impl core::default::Default for ImageFormat {
         fn default() -> Self {
@@ -4079,6 +4082,9 @@ pub mod r#instar {
                 ImageFormat::Qcow2 => formatter.write_str("Qcow2"),
                 ImageFormat::Luks => formatter.write_str("Luks"),
                 ImageFormat::Qed => formatter.write_str("Qed"),
+                ImageFormat::Vhd => formatter.write_str("Vhd"),
+                ImageFormat::Vhdx => formatter.write_str("Vhdx"),
+                ImageFormat::Vmdk => formatter.write_str("Vmdk"),
                 Self(n) => formatter.debug_tuple("_Unknown").field(&n).finish(),
             }
         }
@@ -4140,6 +4146,8 @@ pub mod r#instar {
         pub const Rebuilding: Self = Self(7);
         /// Nothing more to say.
         pub const Unclean: Self = Self(8);
+        /// a: number of the damage (`instar_ops::Damage`), b, c: its details.
+        pub const Damage: Self = Self(9);
     }
     impl core::default::Default for FindingKind {
         fn default() -> Self {
@@ -4163,6 +4171,7 @@ pub mod r#instar {
                 FindingKind::NeedsRebuild => formatter.write_str("NeedsRebuild"),
                 FindingKind::Rebuilding => formatter.write_str("Rebuilding"),
                 FindingKind::Unclean => formatter.write_str("Unclean"),
+                FindingKind::Damage => formatter.write_str("Damage"),
                 Self(n) => formatter.debug_tuple("_Unknown").field(&n).finish(),
             }
         }

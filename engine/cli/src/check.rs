@@ -3,6 +3,7 @@
 use crate::args::{CheckArgs, Output};
 use crate::engine;
 use crate::error::CliError;
+use crate::identity;
 use crate::image::{Access, Image};
 use crate::info::only_file;
 use crate::message::{shown, to_stderr, to_stdout};
@@ -30,7 +31,8 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
     refuse_cache(args)?;
     let repair = args.repair.as_ref().map_or(Ok(Repair::Nothing), parse_repair)?;
     let image = open(args, (&source, file), repair)?;
-    let mut request = CheckRequest { format: image.format, repair, unlocked: false };
+    let mut request =
+        CheckRequest { format: image.format, repair, unlocked: false, identity: identity::fresh()? };
     let engine = engine::open(args.engine.engine)?;
     source.check_encryption(engine.as_ref(), &image)?;
     let mut finished = engine.check(&image.file, &request, &mut show_finding)?;

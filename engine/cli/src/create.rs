@@ -5,12 +5,13 @@ use crate::behind::Behind;
 use crate::engine;
 use crate::error::{CliError, io_text};
 use crate::finish::{fill_data_file, finish, finish_data_file};
+use crate::identity;
 use crate::image::parse_format;
 use crate::lock::{Claim, lock};
 use crate::message::{Program, errno_text, shown, to_stderr, to_stdout};
 use crate::name::ImageName;
 use crate::options::Options;
-use crate::others::identity;
+use crate::others;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
 use crate::space;
@@ -94,8 +95,8 @@ fn request(args: &CreateArgs, file: &OsStr) -> Result<(CreateRequest, Options, B
         let details = options.formatting(size);
         to_stdout(&format!("Formatting '{}', fmt={details}\n", shown(file)))?;
     }
-    let qcow2 = options.qcow2().map_err(failed)?;
-    Ok((CreateRequest { format, size, qcow2 }, options, behind))
+    let request = options.request(size).map_err(failed)?;
+    Ok((CreateRequest { identity: identity::fresh()?, ..request }, options, behind))
 }
 
 fn operand_size(word: &OsStr) -> Result<u64, CliError> {
@@ -161,7 +162,7 @@ impl Target {
         if !target.file.metadata().is_ok_and(|m| m.is_file()) {
             return Err(format!("'{path}' is not a regular file"));
         }
-        if behind.contains(&identity(&target.file)?) {
+        if behind.contains(&others::identity(&target.file)?) {
             return Err(format!("'{path}' is behind the image that is to be created"));
         }
         lock(&target.file, Claim::Exclusive)

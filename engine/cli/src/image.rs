@@ -144,6 +144,9 @@ pub fn parse_format(name: &str) -> Result<Format, String> {
         "qcow2" => Ok(Format::Qcow2),
         "luks" => Ok(Format::Luks),
         "qed" => Ok(Format::Qed),
+        "vpc" => Ok(Format::Vhd),
+        "vhdx" => Ok(Format::Vhdx),
+        "vmdk" => Ok(Format::Vmdk),
         other => Err(format!("Unknown driver '{}'", crate::message::printable(other))),
     }
 }
@@ -156,6 +159,9 @@ pub const fn format_name(format: Format) -> &'static str {
         Format::Qcow2 => "qcow2",
         Format::Luks => "luks",
         Format::Qed => "qed",
+        Format::Vhd => "vpc",
+        Format::Vhdx => "vhdx",
+        Format::Vmdk => "vmdk",
     }
 }
 

@@ -16,6 +16,7 @@ mod finish;
 mod gate;
 mod generate;
 mod host;
+mod identity;
 mod image;
 mod image_opts;
 mod info;

@@ -2,9 +2,14 @@
 //!
 //! Types are looked at before the `Formatting` line is printed, values after it.
 
+mod vhd;
+mod vhdx;
+mod vmdk;
+
+use crate::image::format_name;
 use crate::message::{errno_text, printable, shown};
 use crate::size;
-use instar_ops::{Format, LinkName, Links, Preallocation, Qcow2Options};
+use instar_ops::{CreateRequest, Format, LinkName, Links, Preallocation, Qcow2Options};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -51,6 +56,9 @@ pub struct Options {
     /// The external data file.
     pub data_file: Option<OsString>,
     data_file_raw: Option<bool>,
+    vhd: vhd::Vhd,
+    vhdx: vhdx::Vhdx,
+    vmdk: vmdk::Vmdk,
 }
 
 impl Options {
@@ -84,6 +92,9 @@ impl Options {
             backing_format: None,
             data_file: None,
             data_file_raw: None,
+            vhd: vhd::Vhd::default(),
+            vhdx: vhdx::Vhdx::default(),
+            vmdk: vmdk::Vmdk::default(),
         };
         for list in lists {
             for (name, value) in list.split(',').map(name_and_value) {
@@ -93,7 +104,20 @@ impl Options {
         Ok(options)
     }
 
+    /// Sets an option that only one of the smaller formats has; `None` if there is none of this name.
+    fn set_own(&mut self, name: &str, value: &str) -> Option<Result<(), String>> {
+        match self.format {
+            Format::Vhd => self.vhd.set(name, value),
+            Format::Vhdx => self.vhdx.set(name, value),
+            Format::Vmdk => self.vmdk.set(name, value),
+            Format::Raw | Format::Qcow2 | Format::Luks | Format::Qed => None,
+        }
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if let Some(done) = self.set_own(name, value) {
+            return done;
+        }
         let text = || value.to_owned();
         match (self.format, name) {
             (_, "size") => self.size = Some(bytes("size", value)?),
@@ -104,8 +128,8 @@ impl Options {
             (Format::Qcow2, "compression_type") => self.compression_type = text(),
             (Format::Qcow2, "lazy_refcounts") => self.lazy_refcounts = switch(name, value)?,
             (Format::Qcow2, "refcount_bits") => self.refcount_bits = number(name, value)?,
-            (Format::Qcow2, "backing_file") => self.backing_file = Some(value.into()),
-            (Format::Qcow2, "backing_fmt") => self.backing_format = Some(value.into()),
+            (Format::Qcow2 | Format::Vmdk, "backing_file") => self.backing_file = Some(value.into()),
+            (Format::Qcow2 | Format::Vmdk, "backing_fmt") => self.backing_format = Some(value.into()),
             (Format::Qcow2, "data_file") => self.data_file = Some(value.into()),
             (Format::Qcow2, "data_file_raw") => self.data_file_raw = Some(switch(name, value)?),
             (Format::Qcow2, other) if is_unsupported(other) => {
@@ -121,10 +145,12 @@ impl Options {
     /// # Errors
     /// What to say after the file's name of a format that has no backing files.
     pub fn set_backing(&mut self, file: Option<&OsString>, format: Option<&OsString>) -> Result<(), String> {
-        let refused = |what: &str| Err(format!("{what} not supported for file format 'raw'"));
-        match (self.format, file, format) {
-            (Format::Raw, Some(_), _) => return refused("Backing file"),
-            (Format::Raw, None, Some(_)) => return refused("Backing file format"),
+        let name = format_name(self.format);
+        let refused = |what: &str| Err(format!("{what} not supported for file format '{name}'"));
+        let has_none = !matches!(self.format, Format::Qcow2 | Format::Vmdk);
+        match (has_none, file, format) {
+            (true, Some(_), _) => return refused("Backing file"),
+            (true, None, Some(_)) => return refused("Backing file format"),
             _ => {}
         }
         self.backing_file = file.cloned().or_else(|| self.backing_file.take());
@@ -138,10 +164,19 @@ impl Options {
         let preallocation = self.preallocation.as_ref();
         let preallocation = preallocation.map(|p| format!(" preallocation={}", printable(p)));
         let preallocation = preallocation.unwrap_or_default();
-        if self.format == Format::Raw {
-            return format!("raw size={size}{preallocation}");
+        match self.format {
+            Format::Qcow2 => self.formatting_qcow2(size, &preallocation),
+            Format::Vhd => format!("vpc size={size}{}{preallocation}", self.vhd.formatting()),
+            Format::Vhdx => format!("vhdx size={size}{}{preallocation}", self.vhdx.formatting()),
+            Format::Vmdk => {
+                let names = self.formatting_names();
+                format!("vmdk size={size}{names}{}{preallocation}", self.vmdk.formatting())
+            }
+            other => format!("{} size={size}{preallocation}", format_name(other)),
         }
-        let on = |flag| if flag { "on" } else { "off" };
+    }
+
+    fn formatting_qcow2(&self, size: u64, preallocation: &str) -> String {
         let mut out = format!(
             "qcow2 cluster_size={} extended_l2={}{preallocation} compression_type={} size={size}",
             self.cluster_size,
@@ -151,16 +186,7 @@ impl Options {
         if let Some(compat) = &self.compat {
             out.push_str(&format!(" compat={}", printable(compat)));
         }
-        let names = [
-            ("backing_file", &self.backing_file),
-            ("backing_fmt", &self.backing_format),
-            ("data_file", &self.data_file),
-        ];
-        for (name, value) in names {
-            if let Some(value) = value {
-                out.push_str(&format!(" {name}={}", shown(value)));
-            }
-        }
+        out.push_str(&self.formatting_names());
         if let Some(raw) = self.data_file_raw {
             out.push_str(&format!(" data_file_raw={}", on(raw)));
         }
@@ -169,21 +195,42 @@ impl Options {
         out
     }
 
-    /// The options for the operation. Whether they go together is for it to say.
+    fn formatting_names(&self) -> String {
+        let names = [
+            ("backing_file", &self.backing_file),
+            ("backing_fmt", &self.backing_format),
+            ("data_file", &self.data_file),
+        ];
+        let given = names.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        given.map(|(name, value)| format!(" {name}={}", shown(value))).collect()
+    }
+
+    /// The request for an image of `size` bytes with these options, but for its identity. Whether they go
+    /// together is for the operation to say.
     ///
     /// # Errors
     /// What to say after the file's name: a value that its option does not have.
-    pub fn qcow2(&self) -> Result<Qcow2Options, String> {
-        let unknown = |parameter: &str, value: &str| {
-            let value = printable(value);
-            Err(format!("Parameter '{parameter}' does not accept value '{value}'"))
-        };
+    pub fn request(&self, size: u64) -> Result<CreateRequest, String> {
+        Ok(CreateRequest {
+            vhd: self.vhd.values()?,
+            vhdx: self.vhdx.values()?,
+            vmdk: self.vmdk.values()?,
+            qcow2: self.qcow2()?,
+            ..CreateRequest::new(self.format, size)
+        })
+    }
+
+    /// qcow2's own options, and what every format has of them.
+    ///
+    /// # Errors
+    /// What to say after the file's name: a value that its option does not have.
+    fn qcow2(&self) -> Result<Qcow2Options, String> {
         let preallocation = match self.preallocation.as_deref() {
             None | Some("off") => Preallocation::Off,
             Some("metadata") => Preallocation::Metadata,
             Some("falloc") => Preallocation::Falloc,
             Some("full") => Preallocation::Full,
-            Some(other) if self.format == Format::Raw => {
+            Some(other) if self.format != Format::Qcow2 => {
                 return Err(format!("invalid parameter value: {}", printable(other)));
             }
             Some(other) => return unknown("preallocation", other),
@@ -245,6 +292,14 @@ fn unassigned(backing: &OsStr, format: &OsStr, errno: i32) -> String {
     format!("Could not assign backing file '{backing}' with format '{format}': {why}")
 }
 
+const fn on(flag: bool) -> &'static str {
+    if flag { "on" } else { "off" }
+}
+
+fn unknown<T>(parameter: &str, value: &str) -> Result<T, String> {
+    Err(format!("Parameter '{parameter}' does not accept value '{}'", printable(value)))
+}
+
 /// A name alone switches its option on, with `no` before it off.
 fn name_and_value(item: &str) -> (&str, &str) {
     match (item.split_once('='), item.strip_prefix("no")) {
@@ -292,73 +347,4 @@ fn refcount_bits(bits: u64) -> Result<u32, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn qcow2(list: &str) -> Result<Qcow2Options, String> {
-        Options::parse(Format::Qcow2, &[list.to_owned()])?.qcow2()
-    }
-
-    #[test]
-    fn values_reach_the_operation() {
-        let expected = Qcow2Options {
-            version: 2,
-            cluster_bits: 12,
-            refcount_bits: 8,
-            lazy_refcounts: true,
-            extended_l2: false,
-            zstd: true,
-            preallocation: Preallocation::Metadata,
-            links: Links {
-                backing_file: LinkName::new(b"b").expect("short"),
-                backing_format: LinkName::new(b"raw").expect("short"),
-                data_file: LinkName::new(b"d").expect("short"),
-                data_file_raw: true,
-            },
-        };
-        let list = "compat=0.10,cluster_size=4k,refcount_bits=8,lazy_refcounts,noextended_l2,\
-                    compression_type=zstd,preallocation=metadata,backing_file=b,backing_fmt=raw,\
-                    data_file=d,data_file_raw";
-        assert_eq!(qcow2(list), Ok(expected));
-        assert_eq!(qcow2("compat=v3"), Ok(Qcow2Options::default()));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let table = [
-            ("foo=1", "Invalid parameter 'foo'"),
-            ("cluster_size=513", "Cluster size must be"),
-            ("cluster_size=4M", "Cluster size must be"),
-            ("cluster_size=x", "Parameter 'cluster_size' expects a non-negative"),
-            ("refcount_bits=3", "Refcount width must be"),
-            ("refcount_bits=0", "Refcount width must be"),
-            ("refcount_bits=x", "Parameter 'refcount_bits' expects a number"),
-            ("lazy_refcounts=maybe", "Parameter 'lazy_refcounts' expects 'on' or 'off'"),
-            ("compat=9", "Parameter 'version' does not accept value '9'"),
-            ("compression_type=lz", "Parameter 'compression-type' does not accept"),
-            ("preallocation=lz", "Parameter 'preallocation' does not accept value"),
-            ("data_file_raw=x", "Parameter 'data_file_raw' expects 'on' or 'off'"),
-            ("backing_file=x,backing_fmt=lz", "Parameter 'backing-fmt' does not accept value 'lz'"),
-            ("encrypt.format=luks", "Option 'encrypt.format' is not supported"),
-        ];
-        for (list, text) in table {
-            let error = qcow2(list).expect_err(list);
-            assert!(error.starts_with(text), "{list}: {error}");
-        }
-        for list in ["", ",size=1M", "size=1M,"] {
-            let error = Options::check_list(list).expect_err(list);
-            assert_eq!(error, format!("Invalid option list: {list}"));
-        }
-        let raw = Options::parse(Format::Raw, &["cluster_size=4k".to_owned()]);
-        assert_eq!(raw, Err("Invalid parameter 'cluster_size'".to_owned()));
-    }
-
-    #[test]
-    fn the_last_value_counts() {
-        let lists = ["size=1M,cluster_size=64k", "cluster_size=4k"].map(str::to_owned);
-        let options = Options::parse(Format::Qcow2, &lists).expect("parses");
-        let text = "qcow2 cluster_size=4096 extended_l2=off compression_type=zlib size=1048576 \
-                    lazy_refcounts=off refcount_bits=16";
-        assert_eq!(options.formatting(1 << 20), text);
-    }
-}
+mod tests;

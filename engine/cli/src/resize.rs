@@ -6,6 +6,7 @@ use crate::engine;
 use crate::error::CliError;
 use crate::finish::{finish, finish_data_file};
 use crate::gate::Gate;
+use crate::identity;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
 use crate::others::OtherFiles;
@@ -33,6 +34,7 @@ pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) ->
         size,
         shrink: args.shrink,
         preallocation: preallocation(args.preallocation),
+        identity: identity::fresh()?,
     };
     let (outcome, stats) = resize(program, &image, (&source, args.engine.engine, &gate), &request)?;
     report(args, &image, &outcome, &stats)

@@ -131,6 +131,8 @@ numbered_errors! {
         341 DirtyBeyondRepair => "Could not repair dirty image: Input/output error",
         /// New images are not made in this format.
         360 CreateQed => "creating images in qed format is not supported",
+        /// As above.
+        361 CreateFormat => "creating images in this format is not supported",
     }
 }
 
@@ -242,7 +244,7 @@ mod tests {
     #[test]
     fn every_number_comes_back_as_itself() {
         let mut known = 0;
-        for code in 0..400 {
+        for code in 0..1000 {
             if let Some(error) = OpError::from_wire(code, [7, 9, 5]) {
                 assert_eq!(error.to_wire().0, code);
                 assert_eq!(OpError::from_wire(code, error.to_wire().1), Some(error));

@@ -1,6 +1,6 @@
 //! What `check` has to say: counts, and one thing after the other.
 
-use crate::Format;
+use crate::{Damage, Format};
 
 /// The counts of a check, in clusters unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,13 @@ pub enum CheckFinding {
     Rebuilding,
     /// The image was not closed properly, and is repaired before anything else is done to it.
     Unclean,
+    /// Something that a number and its details tell.
+    Damage {
+        /// What.
+        what: Damage,
+        /// Whether it was repaired.
+        fixed: bool,
+    },
 }
 
 /// What is wrong with an entry.

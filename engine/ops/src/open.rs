@@ -1,7 +1,7 @@
 //! Finding out what an image is: the start of every operation on one that exists.
 
 use crate::encryption::luks_header;
-use crate::{Format, OpError, ReadAt};
+use crate::{Format, OpError, ReadAt, Refusal};
 use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::PARSE_LEN;
@@ -35,6 +35,9 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
         Format::Qcow2 => header(disk).map(Opened::Qcow2),
         Format::Qed => qed_header(disk).map(Opened::Qed),
         Format::Luks => luks_header(disk, 0).map(Opened::Luks),
+        Format::Vhd => Err(Refusal::Vhd.into()),
+        Format::Vhdx => Err(Refusal::Vhdx.into()),
+        Format::Vmdk => Err(Refusal::Vmdk.into()),
     }
 }
 
@@ -74,8 +77,8 @@ fn qed_header<R: ReadAt>(disk: &mut R) -> Result<qed::Header, OpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ImageError;
     use crate::testing::{MemDisk, fresh_qcow2};
-    use crate::{ImageError, Refusal};
 
     #[test]
     fn an_image_is_what_it_seems_unless_named() {

@@ -142,6 +142,7 @@ mod tests {
                 size: SizeRequest::Grow(1 << 20),
                 shrink: false,
                 preallocation: crate::Preallocation::Off,
+                identity: Default::default(),
             };
             let mut scratch = std::vec![0; SCRATCH_LEN];
             let alone = crate::resize(&mut disk, &request, &mut scratch);

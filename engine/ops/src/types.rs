@@ -1,7 +1,7 @@
 //! Requests and outcomes of the four operations: the words that every engine and the command line share.
 
 use crate::{Encryption, Links};
-pub use instar_planner::{Preallocation, ResizeAction, SizeRequest};
+pub use instar_planner::{Identity, Preallocation, ResizeAction, SizeRequest};
 
 /// A disk image format, as far as an operation knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,12 @@ pub enum Format {
     Luks,
     /// QEMU Enhanced Disk.
     Qed,
+    /// Virtual Hard Disk, QEMU's vpc.
+    Vhd,
+    /// Its successor.
+    Vhdx,
+    /// VMware's.
+    Vmdk,
 }
 
 /// What to resize, and how.
@@ -27,6 +33,8 @@ pub struct ResizeRequest {
     pub shrink: bool,
     /// What to allocate for a new area.
     pub preallocation: Preallocation,
+    /// For what is new in the image.
+    pub identity: Identity,
 }
 
 /// What a resize did. The file is to be given `file_size_after` bytes (and, if `preallocate` says
@@ -67,6 +75,8 @@ pub struct CheckRequest {
     pub repair: Repair,
     /// Whether the passphrase of an encrypted image is known.
     pub unlocked: bool,
+    /// For what a repair makes anew.
+    pub identity: Identity,
 }
 
 /// What a check is to repair.
@@ -99,6 +109,86 @@ pub struct CreateRequest {
     pub size: u64,
     /// qcow2's own options; of a raw image only what to allocate.
     pub qcow2: Qcow2Options,
+    /// VHD's own options.
+    pub vhd: VhdOptions,
+    /// VHDX's own options.
+    pub vhdx: VhdxOptions,
+    /// VMDK's own options.
+    pub vmdk: VmdkOptions,
+    /// For what is new in the image.
+    pub identity: Identity,
+}
+
+impl CreateRequest {
+    /// An image of `size` bytes with the options that `qemu-img` chooses by itself.
+    #[must_use]
+    pub fn new(format: Format, size: u64) -> Self {
+        Self {
+            format,
+            size,
+            qcow2: Qcow2Options::default(),
+            vhd: VhdOptions::default(),
+            vhdx: VhdxOptions::default(),
+            vmdk: VmdkOptions::default(),
+            identity: Identity::default(),
+        }
+    }
+}
+
+/// Options of a new VHD image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VhdOptions {
+    /// `subformat=fixed`: the disk and a footer.
+    pub fixed: bool,
+    /// `force_size=on`: exactly the size that was asked for, which no geometry needs to fit.
+    pub force_size: bool,
+}
+
+/// Options of a new VHDX image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VhdxOptions {
+    /// `subformat=fixed`: every block has its place.
+    pub fixed: bool,
+    /// Bytes of the log.
+    pub log_size: u64,
+    /// Bytes of a block; 0 for a size that suits the disk.
+    pub block_size: u64,
+    /// `block_state_zero`: whether blocks that were never written are said to be zeros.
+    pub block_state_zero: bool,
+}
+
+impl Default for VhdxOptions {
+    /// What `qemu-img create` chooses.
+    fn default() -> Self {
+        Self { fixed: false, log_size: 1 << 20, block_size: 0, block_state_zero: true }
+    }
+}
+
+/// Options of a new VMDK image. Its backing file is named as qcow2's is ([`Qcow2Options::links`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VmdkOptions {
+    /// What the image is made of.
+    pub subformat: VmdkSubformat,
+    /// `compat6=on`.
+    pub compat6: bool,
+    /// `zeroed_grain=on`.
+    pub zeroed_grain: bool,
+}
+
+/// What a VMDK image is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VmdkSubformat {
+    /// One sparse extent with the descriptor in it.
+    #[default]
+    MonolithicSparse,
+    /// A descriptor, and the disk in one file.
+    MonolithicFlat,
+    /// A descriptor, and sparse extents of 2 GiB.
+    TwoGbMaxExtentSparse,
+    /// A descriptor, and the disk in files of 2 GiB.
+    TwoGbMaxExtentFlat,
+    /// Compressed, to be read from front to back.
+    StreamOptimized,
 }
 
 /// Options of a new qcow2 image.

@@ -5,6 +5,7 @@
 //! two that contradict each other give `None`, never a guess.
 
 mod answer;
+mod create;
 mod finding;
 mod item;
 mod luks;

@@ -76,7 +76,13 @@ impl Disk for Sparse {
 
 fn grow(disk: &mut Sparse, size: u64, scratch: &mut [u8]) -> Result<u64, OpError> {
     let size = SizeRequest::Absolute(size);
-    let request = ResizeRequest { format: None, size, shrink: false, preallocation: Preallocation::Off };
+    let request = ResizeRequest {
+        format: None,
+        size,
+        shrink: false,
+        preallocation: Preallocation::Off,
+        identity: Default::default(),
+    };
     let outcome = resize(disk, &request, scratch)?;
     disk.len = outcome.file_size_after;
     Ok(outcome.new_virtual_size)
@@ -97,7 +103,7 @@ fn the_limit_of_each_cluster_size_is_reached_exactly() {
     for (cluster_bits, extended_l2) in (9..=21).map(|b| (b, false)).chain((14..=21).map(|b| (b, true))) {
         let limit = limit(cluster_bits, extended_l2);
         let qcow2 = Qcow2Options { cluster_bits, extended_l2, ..Qcow2Options::default() };
-        let request = CreateRequest { format: Format::Qcow2, size: 1 << 20, qcow2 };
+        let request = CreateRequest { qcow2, ..CreateRequest::new(Format::Qcow2, 1 << 20) };
         let mut disk = Sparse::default();
         disk.len = create(&mut disk, &request, &mut scratch).unwrap().file_size_after;
         let more = grow(&mut disk, limit + 512, &mut scratch).unwrap_err();
@@ -119,7 +125,7 @@ fn a_thousand_growths_do_not_add_up() {
     let mut scratch = vec![0; SCRATCH_LEN];
     for (cluster_bits, step) in [(9, 1 << 20), (12, 64 << 20), (16, 8 << 30)] {
         let qcow2 = Qcow2Options { cluster_bits, ..Qcow2Options::default() };
-        let request = CreateRequest { format: Format::Qcow2, size: 1 << 20, qcow2 };
+        let request = CreateRequest { qcow2, ..CreateRequest::new(Format::Qcow2, 1 << 20) };
         let mut disk = Sparse::default();
         disk.len = create(&mut disk, &request, &mut scratch).unwrap().file_size_after;
         let mut size = 1 << 20;

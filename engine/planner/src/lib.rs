@@ -86,6 +86,22 @@ pub enum Preallocation {
     Full,
 }
 
+/// What makes a new image unlike every other one: a planner has neither entropy nor a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Random bytes.
+    pub random: [u8; 64],
+    /// Seconds since 1970.
+    pub unix_time: u64,
+}
+
+impl Default for Identity {
+    /// That of an image which need not be told from others.
+    fn default() -> Self {
+        Self { random: [0; 64], unix_time: 0 }
+    }
+}
+
 /// What to resize to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {

@@ -55,12 +55,14 @@ pub fn resize(
     seen: &Seen,
 ) -> Result<(), VmmError> {
     let old = outcome.old_virtual_size;
+    let new = new_size(outcome);
     let asked = match request.size {
         SizeRequest::Absolute(size) => Some(size),
         SizeRequest::Grow(more) => old.checked_add(more),
         SizeRequest::Shrink(less) => old.checked_sub(less),
     };
-    must(asked == Some(new_size(outcome)), "its new size is not the one that was asked for")?;
+    let rounded = asked.is_some_and(|asked| is_rounded(outcome.format, asked, new));
+    must(rounded, "its new size is not the one that was asked for")?;
     let format = request.format.is_none_or(|format| format == outcome.format);
     must(format, "its format is not the one that was named")?;
     let shrinks = outcome.action == ResizeAction::Shrink;
@@ -79,9 +81,9 @@ pub fn create(
     seen: &Seen,
 ) -> Result<(), VmmError> {
     must(outcome.format == request.format, "its format is not the one that was named")?;
-    let size = request.size.checked_next_multiple_of(SECTOR) == Some(outcome.new_virtual_size)
-        && outcome.old_virtual_size == 0;
-    must(size, "its size is not the one that was asked for")?;
+    let size = request.size.checked_next_multiple_of(SECTOR);
+    let rounded = size.is_some_and(|size| is_rounded(request.format, size, outcome.new_virtual_size));
+    must(rounded && outcome.old_virtual_size == 0, "its size is not the one that was asked for")?;
     laid_out(outcome, len, seen)?;
     let data_file = request.format == Format::Qcow2 && request.qcow2.links.has_data_file();
     data_file_fits(outcome, data_file, seen)?;
@@ -107,8 +109,21 @@ const fn new_size(outcome: &ResizeOutcome) -> u64 {
     match outcome.format {
         Format::Raw => outcome.file_size_after,
         Format::Luks => outcome.file_size_after.saturating_sub(luks_header(outcome)),
-        Format::Qcow2 | Format::Qed => outcome.new_virtual_size,
+        Format::Qcow2 | Format::Qed | Format::Vhd | Format::Vhdx | Format::Vmdk => outcome.new_virtual_size,
     }
+}
+
+/// Whether a size that was `asked` for may have become `new` one: some formats have none but multiples of
+/// something.
+const fn is_rounded(format: Format, asked: u64, new: u64) -> bool {
+    let unit = match format {
+        Format::Raw | Format::Luks | Format::Qcow2 | Format::Qed | Format::Vhdx => 1,
+        // Less than a cylinder of 16 heads and 255 sectors.
+        Format::Vhd => 16 * 255 * SECTOR,
+        // A grain.
+        Format::Vmdk => 1 << 16,
+    };
+    matches!(new.checked_sub(asked), Some(more) if more < unit)
 }
 
 /// Whether the sizes of an outcome agree with each other and with what was written.
@@ -144,7 +159,7 @@ const fn raw_sizes_fit(outcome: &ResizeOutcome) -> bool {
         matches!(len.checked_next_multiple_of(SECTOR), Some(rounded) if rounded == size)
     }
     match outcome.format {
-        Format::Qcow2 | Format::Qed => true,
+        Format::Qcow2 | Format::Qed | Format::Vhd | Format::Vhdx | Format::Vmdk => true,
         Format::Raw => {
             fits(outcome.file_size_before, outcome.old_virtual_size)
                 && fits(outcome.file_size_after, outcome.new_virtual_size)

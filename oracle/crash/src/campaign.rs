@@ -328,5 +328,6 @@ fn request(resize: &Resize, format: Format, new: u64) -> ResizeRequest {
             Preallocation::Falloc => instar_ops::Preallocation::Falloc,
             Preallocation::Full => instar_ops::Preallocation::Full,
         },
+        identity: Default::default(),
     }
 }

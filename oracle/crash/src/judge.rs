@@ -196,6 +196,7 @@ impl Judge {
             size: SizeRequest::Absolute(step.new),
             shrink: true,
             preallocation: Preallocation::Off,
+            identity: Default::default(),
         };
         let outcome = scratch::with(|scratch| resize(&mut MemoryDisk::new(image), &request, scratch))?;
         finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));

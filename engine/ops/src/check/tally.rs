@@ -144,10 +144,12 @@ impl<'s> Tally<'s> {
             CheckFinding::Leak { .. } => &mut report.leaks,
             CheckFinding::Refcount { fixed: true, .. }
             | CheckFinding::Entry { fixed: true, .. }
-            | CheckFinding::Copied { fixed: true, .. } => &mut report.corruptions_fixed,
-            CheckFinding::Refcount { .. } | CheckFinding::Entry { .. } | CheckFinding::Copied { .. } => {
-                &mut report.corruptions
-            }
+            | CheckFinding::Copied { fixed: true, .. }
+            | CheckFinding::Damage { fixed: true, .. } => &mut report.corruptions_fixed,
+            CheckFinding::Refcount { .. }
+            | CheckFinding::Entry { .. }
+            | CheckFinding::Copied { .. }
+            | CheckFinding::Damage { .. } => &mut report.corruptions,
             CheckFinding::Unreadable { .. } => &mut report.check_errors,
             CheckFinding::NeedsRebuild | CheckFinding::Rebuilding | CheckFinding::Unclean => {
                 return (self.findings)(finding);

@@ -16,6 +16,9 @@ const fn format_to_wire(format: Format) -> ImageFormat {
         Format::Qcow2 => ImageFormat::Qcow2,
         Format::Luks => ImageFormat::Luks,
         Format::Qed => ImageFormat::Qed,
+        Format::Vhd => ImageFormat::Vhd,
+        Format::Vhdx => ImageFormat::Vhdx,
+        Format::Vmdk => ImageFormat::Vmdk,
     }
 }
 
@@ -25,6 +28,9 @@ const fn format_from_wire(format: ImageFormat) -> Option<Format> {
         ImageFormat::Qcow2 => Some(Format::Qcow2),
         ImageFormat::Luks => Some(Format::Luks),
         ImageFormat::Qed => Some(Format::Qed),
+        ImageFormat::Vhd => Some(Format::Vhd),
+        ImageFormat::Vhdx => Some(Format::Vhdx),
+        ImageFormat::Vmdk => Some(Format::Vmdk),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What a check finds, to and from the message of `guest.proto`.
 
-use crate::{CheckFinding, Fault, Table};
+use crate::{CheckFinding, Damage, Fault, Table};
 use instar_abi::message::{CheckFindingMessage, FindingFault, FindingKind, FindingTable};
 
 const fn table_to_wire(table: Table) -> FindingTable {
@@ -87,6 +87,10 @@ pub fn finding_to_wire(finding: CheckFinding) -> CheckFindingMessage {
         CheckFinding::NeedsRebuild => message(FindingKind::NeedsRebuild, [0; 3], false),
         CheckFinding::Rebuilding => message(FindingKind::Rebuilding, [0; 3], false),
         CheckFinding::Unclean => message(FindingKind::Unclean, [0; 3], false),
+        CheckFinding::Damage { what, fixed } => {
+            let (number, [b, c]) = what.to_wire();
+            message(FindingKind::Damage, [u64::from(number), b, c], fixed)
+        }
     }
 }
 
@@ -112,6 +116,9 @@ pub fn finding_from_wire(message: &CheckFindingMessage) -> Option<CheckFinding> 
         FindingKind::NeedsRebuild => CheckFinding::NeedsRebuild,
         FindingKind::Rebuilding => CheckFinding::Rebuilding,
         FindingKind::Unclean => CheckFinding::Unclean,
+        FindingKind::Damage => {
+            CheckFinding::Damage { what: Damage::from_wire(u32::try_from(a).ok()?, [b, c])?, fixed }
+        }
         _ => return None,
     })
 }

@@ -1,11 +1,12 @@
 //! Requests to and from the configs of `instar_abi::config`.
 
+use super::create::{CREATE_FLAGS, create_flags_of, vhd, vhdx, vmdk, vmdk_subformat_to_config};
 use crate::{
-    Attached, CheckRequest, CreateRequest, Format, InfoRequest, LayerShape, LinkName, Links, MAX_LAYERS,
-    Preallocation, Qcow2Options, Repair, ResizeRequest, SizeRequest,
+    Attached, CheckRequest, CreateRequest, Format, Identity, InfoRequest, LayerShape, LinkName, Links,
+    MAX_LAYERS, Preallocation, Qcow2Options, Repair, ResizeRequest, SizeRequest,
 };
 use instar_abi::config::{
-    CheckConfig, CreateConfig, Header, InfoConfig, MAX_NAME, ResizeConfig, create_flags, format, layer,
+    self, CheckConfig, CreateConfig, Header, InfoConfig, MAX_NAME, ResizeConfig, create_flags, format, layer,
     preallocation, repair, resize_flags, size_kind,
 };
 use zerocopy::little_endian::{U32, U64};
@@ -17,6 +18,9 @@ impl Format {
             Self::Qcow2 => format::QCOW2,
             Self::Luks => format::LUKS,
             Self::Qed => format::QED,
+            Self::Vhd => format::VHD,
+            Self::Vhdx => format::VHDX,
+            Self::Vmdk => format::VMDK,
         }
     }
 
@@ -26,6 +30,9 @@ impl Format {
             format::QCOW2 => Some(Self::Qcow2),
             format::LUKS => Some(Self::Luks),
             format::QED => Some(Self::Qed),
+            format::VHD => Some(Self::Vhd),
+            format::VHDX => Some(Self::Vhdx),
+            format::VMDK => Some(Self::Vmdk),
             _ => None,
         }
     }
@@ -97,8 +104,16 @@ const fn size_from_config(kind: u32, size: u64) -> Option<SizeRequest> {
     }
 }
 
+const fn identity_to_config(identity: &Identity) -> config::Identity {
+    config::Identity { random: identity.random, unix_time: U64::new(identity.unix_time) }
+}
+
+const fn identity_from_config(identity: &config::Identity) -> Identity {
+    Identity { random: identity.random, unix_time: identity.unix_time.get() }
+}
+
 /// `flag` if `set`.
-const fn bit(set: bool, flag: u32) -> u32 {
+pub(super) const fn bit(set: bool, flag: u32) -> u32 {
     if set { flag } else { 0 }
 }
 
@@ -157,6 +172,7 @@ impl ResizeRequest {
             layers: U32::new(u32::try_from(attached.layers.len()).unwrap_or(u32::MAX)),
             reserved: U32::ZERO,
             chain,
+            identity: identity_to_config(&self.identity),
         }
     }
 
@@ -170,6 +186,7 @@ impl ResizeRequest {
             size: size_from_config(config.size_kind.get(), config.size.get())?,
             shrink: flags & resize_flags::SHRINK != 0,
             preallocation: preallocation_from_config(config.preallocation.get())?,
+            identity: identity_from_config(&config.identity),
         })
         .filter(|_| flags & !RESIZE_FLAGS == 0)
     }
@@ -201,6 +218,7 @@ impl CheckRequest {
             header: Header::of::<CheckConfig>(),
             format: named_to_config(self.format),
             repair: U32::new(repair_to_config(self.repair) | bit(self.unlocked, repair::UNLOCKED)),
+            identity: identity_to_config(&self.identity),
         }
     }
 
@@ -209,15 +227,10 @@ impl CheckRequest {
     pub fn from_config(config: &CheckConfig) -> Option<Self> {
         let unlocked = config.repair.get() & repair::UNLOCKED != 0;
         let repair = repair_from_config(config.repair.get() & !repair::UNLOCKED)?;
-        Some(Self { format: named_from_config(config.format)?, repair, unlocked })
+        let identity = identity_from_config(&config.identity);
+        Some(Self { format: named_from_config(config.format)?, repair, unlocked, identity })
     }
 }
-
-/// All bits of [`create_flags`].
-const CREATE_FLAGS: u32 = create_flags::LAZY_REFCOUNTS
-    | create_flags::EXTENDED_L2
-    | create_flags::ZSTD
-    | create_flags::DATA_FILE_RAW;
 
 /// The bytes of a name for a config, and how many they are.
 fn name_to_config(name: &LinkName) -> (U32, [u8; MAX_NAME]) {
@@ -249,16 +262,12 @@ impl CreateRequest {
     #[must_use]
     pub fn to_config(&self) -> CreateConfig {
         let options = &self.qcow2;
-        let flags = bit(options.lazy_refcounts, create_flags::LAZY_REFCOUNTS)
-            | bit(options.extended_l2, create_flags::EXTENDED_L2)
-            | bit(options.zstd, create_flags::ZSTD)
-            | bit(options.links.data_file_raw, create_flags::DATA_FILE_RAW);
         let links = &options.links;
         let names = [&links.backing_file, &links.backing_format, &links.data_file].map(name_to_config);
         CreateConfig {
             header: Header::of::<CreateConfig>(),
             format: U32::new(self.format.to_config()),
-            flags: U32::new(flags),
+            flags: U32::new(create_flags_of(self)),
             size: U64::new(self.size),
             version: U32::new(options.version),
             cluster_bits: U32::new(options.cluster_bits),
@@ -267,6 +276,10 @@ impl CreateRequest {
             name_lens: names.map(|(len, _)| len),
             reserved: [0; 3],
             names: names.map(|(_, bytes)| bytes),
+            vhdx_log_size: U64::new(self.vhdx.log_size),
+            vhdx_block_size: U64::new(self.vhdx.block_size),
+            vmdk_subformat: U32::new(vmdk_subformat_to_config(self.vmdk.subformat)),
+            identity: identity_to_config(&self.identity),
         }
     }
 
@@ -284,7 +297,15 @@ impl CreateRequest {
             preallocation: preallocation_from_config(config.preallocation.get())?,
             links: Links::from_config(config)?,
         };
-        let format = Format::from_config(config.format.get())?;
-        Some(Self { format, size: config.size.get(), qcow2 }).filter(|_| flags & !CREATE_FLAGS == 0)
+        Some(Self {
+            format: Format::from_config(config.format.get())?,
+            size: config.size.get(),
+            qcow2,
+            vhd: vhd(flags),
+            vhdx: vhdx(config),
+            vmdk: vmdk(config)?,
+            identity: identity_from_config(&config.identity),
+        })
+        .filter(|_| flags & !CREATE_FLAGS == 0)
     }
 }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::{
-    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, Cipher, CreateRequest, Encryption, Fault,
-    Format, Hash, ImageInfo, InfoItem, InfoRequest, IvGen, LayerShape, LinkName, Links, LuksInfo, LuksSlot,
-    MAX_LAYERS, Mode, Name, OpError, Preallocation, Qcow2Info, Qcow2Options, Repair, ResizeAction,
-    ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest,
+    Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, Cipher, CreateRequest, Damage, Encryption,
+    Fault, Format, Hash, Identity, ImageInfo, InfoItem, InfoRequest, IvGen, LayerShape, LinkName, Links,
+    LuksInfo, LuksSlot, MAX_LAYERS, Mode, Name, OpError, Preallocation, Qcow2Info, Qcow2Options, Repair,
+    ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest, VhdOptions,
+    VhdxOptions, VmdkOptions, VmdkSubformat,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
@@ -14,6 +15,18 @@ use instar_abi::message::{
 };
 
 const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
+/// What both ends must see alike.
+const IDENTITY: Identity = Identity { random: [7; 64], unix_time: 9 };
+
+const ALL_FORMATS: [Format; 7] =
+    [Format::Raw, Format::Qcow2, Format::Luks, Format::Qed, Format::Vhd, Format::Vhdx, Format::Vmdk];
+const SUBFORMATS: [VmdkSubformat; 5] = [
+    VmdkSubformat::MonolithicSparse,
+    VmdkSubformat::MonolithicFlat,
+    VmdkSubformat::TwoGbMaxExtentSparse,
+    VmdkSubformat::TwoGbMaxExtentFlat,
+    VmdkSubformat::StreamOptimized,
+];
 
 fn name(text: &str) -> Name {
     Name::from_slice(text.as_bytes()).unwrap()
@@ -40,7 +53,7 @@ fn resize_requests() {
         for preallocation in modes {
             for shrink in [false, true] {
                 for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
-                    let request = ResizeRequest { format, size, shrink, preallocation };
+                    let request = ResizeRequest { format, size, shrink, preallocation, identity: IDENTITY };
                     assert_eq!(
                         ResizeRequest::from_config(&request.to_config(&Attached::default())),
                         Some(request)
@@ -58,11 +71,12 @@ fn resize_requests_that_mean_nothing() {
         size: SizeRequest::Grow(1),
         shrink: true,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     let good = request.to_config(&Attached::default());
     assert!(ResizeRequest::from_config(&good).is_some());
     let spoilers: [fn(&mut ResizeConfig); 4] =
-        [|c| c.format.set(5), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(16)];
+        [|c| c.format.set(99), |c| c.size_kind.set(3), |c| c.preallocation.set(4), |c| c.flags.set(16)];
     for spoil in spoilers {
         let mut bad = good;
         spoil(&mut bad);
@@ -73,8 +87,10 @@ fn resize_requests_that_mean_nothing() {
 #[test]
 fn info_check_and_create_requests() {
     for format in [None, Some(Format::Raw), Some(Format::Qcow2)] {
-        let (info, check) =
-            (InfoRequest { format }, CheckRequest { format, repair: Repair::All, unlocked: true });
+        let (info, check) = (
+            InfoRequest { format },
+            CheckRequest { format, repair: Repair::All, unlocked: true, identity: IDENTITY },
+        );
         assert_eq!(InfoRequest::from_config(&info.to_config()), Some(info));
         assert_eq!(CheckRequest::from_config(&check.to_config()), Some(check));
     }
@@ -94,8 +110,20 @@ fn info_check_and_create_requests() {
                 data_file_raw: bits & 1 == 0,
             },
         };
-        for format in FORMATS {
-            let request = CreateRequest { format, size: u64::MAX, qcow2 };
+        let vhd = VhdOptions { fixed: bits & 1 != 0, force_size: bits & 2 != 0 };
+        let vhdx =
+            VhdxOptions { fixed: bits & 1 == 0, log_size: 5, block_size: 6, block_state_zero: bits & 4 != 0 };
+        let subformat = SUBFORMATS[bits % 5];
+        let vmdk = VmdkOptions { subformat, compat6: bits & 2 == 0, zeroed_grain: bits & 1 != 0 };
+        for format in ALL_FORMATS {
+            let request = CreateRequest {
+                qcow2,
+                vhd,
+                vhdx,
+                vmdk,
+                identity: IDENTITY,
+                ..CreateRequest::new(format, u64::MAX)
+            };
             assert_eq!(CreateRequest::from_config(&request.to_config()), Some(request));
         }
     }
@@ -108,6 +136,7 @@ fn what_is_attached() {
         size: SizeRequest::Grow(1),
         shrink: false,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     let mut attached = Attached::default();
     assert_eq!((attached.first_layer(), attached.files()), (1, 1));
@@ -127,7 +156,7 @@ fn what_is_attached() {
         let bad = ResizeConfig { layers: u32::try_from(count).unwrap().into(), ..good };
         assert_eq!(Attached::from_config(&bad), None);
     }
-    for byte in [0, 5, 0x80, 0xff] {
+    for byte in [0, 8, 0x80, 0xff] {
         let mut bad = good;
         bad.chain[7] = byte;
         assert_eq!(Attached::from_config(&bad), None);
@@ -291,6 +320,7 @@ fn findings() {
     all.push(CheckFinding::NeedsRebuild).unwrap();
     all.push(CheckFinding::Rebuilding).unwrap();
     all.push(CheckFinding::Unclean).unwrap();
+    all.push(CheckFinding::Damage { what: Damage::VhdFootersDiffer, fixed: true }).unwrap();
     all.push(CheckFinding::Unreadable { cluster }).unwrap();
     all.push(CheckFinding::Refcount { cluster, refcount, references, fixed: false }).unwrap();
     for finding in all {

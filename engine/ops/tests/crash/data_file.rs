@@ -92,7 +92,7 @@ fn resizes() -> Vec<Resize> {
 /// An image whose disk is full of a pattern, with `tail` more bytes in its data file.
 fn files(size: u64, raw: bool, tail: usize) -> Files {
     let qcow2 = Qcow2Options { cluster_bits: 9, ..Qcow2Options::default() };
-    let request = CreateRequest { format: Format::Qcow2, size: 0, qcow2 };
+    let request = CreateRequest { qcow2, ..CreateRequest::new(Format::Qcow2, 0) };
     let mut disk = Disk512::new(Vec::new());
     SCRATCH.with_borrow_mut(|scratch| create(&mut disk, &request, scratch)).unwrap();
     // Incompatible bit 2, autoclear bit 1, and the extension with the name (specification, "Header").
@@ -121,6 +121,7 @@ fn run<D: Disk>(image: &mut D, data: &mut dyn Disk, resize: &Resize) -> ResizeOu
         size: SizeRequest::Absolute(resize.new),
         shrink: true,
         preallocation: if grows { resize.mode } else { Preallocation::Off },
+        identity: Default::default(),
     };
     let mut companions = Companions { data_file: Some(data), ..Companions::default() };
     SCRATCH.with_borrow_mut(|scratch| resize_with(image, &mut companions, &request, scratch)).unwrap()

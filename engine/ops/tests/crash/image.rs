@@ -31,7 +31,7 @@ impl Image {
     /// An image of `size` bytes with a pattern in each of the guest clusters `data` that it has.
     pub fn new(cluster_bits: u32, refcount_bits: u32, version: u32, size: u64, data: &[u64]) -> Self {
         let qcow2 = Qcow2Options { version, cluster_bits, refcount_bits, ..Qcow2Options::default() };
-        let request = CreateRequest { format: Format::Qcow2, size, qcow2 };
+        let request = CreateRequest { qcow2, ..CreateRequest::new(Format::Qcow2, size) };
         let mut disk = Disk512::new(Vec::new());
         let outcome = create(&mut disk, &request, &mut vec![0; SCRATCH_LEN]).unwrap();
         let cluster = 1_u64 << cluster_bits;

@@ -179,6 +179,7 @@ fn grow_or_shrink(disk: &mut impl instar_ops::Disk, size: u64) -> Result<u64, in
         size: SizeRequest::Absolute(size),
         shrink: true,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     SCRATCH.with_borrow_mut(|scratch| resize(disk, &request, scratch)).map(|outcome| outcome.file_size_after)
 }

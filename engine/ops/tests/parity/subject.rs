@@ -88,7 +88,7 @@ pub fn exit_code(counts: &Counts) -> u8 {
 /// Repairs the image as `qemu-img check -r` would.
 pub fn repair(disk: &mut FileDisk, repair: Repair) -> Result<CheckReport, OpError> {
     let mut scratch = vec![0; SCRATCH_LEN];
-    let request = CheckRequest { format: Some(Format::Qcow2), repair, unlocked: false };
+    let request = CheckRequest { format: Some(Format::Qcow2), repair, ..CheckRequest::default() };
     instar_ops::check(disk, &request, &mut scratch, &mut |_| {})
 }
 

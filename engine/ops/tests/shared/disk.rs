@@ -61,8 +61,13 @@ pub fn engine_resize(path: &Path, size: u64, preallocation: Preallocation) -> Re
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();
     let mut disk = FileDisk { file, len };
-    let request =
-        ResizeRequest { format: None, size: SizeRequest::Absolute(size), shrink: true, preallocation };
+    let request = ResizeRequest {
+        format: None,
+        size: SizeRequest::Absolute(size),
+        shrink: true,
+        preallocation,
+        identity: Default::default(),
+    };
     let outcome = resize(&mut disk, &request, &mut vec![0x5a; SCRATCH_LEN])?;
     disk.file.set_len(outcome.file_size_after)?;
     Ok(())

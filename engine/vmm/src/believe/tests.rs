@@ -22,6 +22,7 @@ fn grow() -> (ResizeOutcome, ResizeRequest) {
         size: SizeRequest::Grow(512),
         shrink: false,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     (outcome, request)
 }
@@ -139,7 +140,7 @@ fn shrinking_without_leave() {
 
 #[test]
 fn a_new_image_is_what_was_asked_for() {
-    let request = CreateRequest { format: Format::Raw, size: 1000, qcow2: Default::default() };
+    let request = CreateRequest::new(Format::Raw, 1000);
     let outcome = ResizeOutcome {
         format: Format::Raw,
         action: ResizeAction::Grow,

@@ -34,7 +34,7 @@ fn shrink(kvm: Kvm) {
 fn image(kvm: &Kvm) -> File {
     let file = tempfile::tempfile().unwrap();
     let qcow2 = Qcow2Options { cluster_bits: 9, ..Qcow2Options::default() };
-    let request = CreateRequest { format: Format::Qcow2, size: SMALL, qcow2 };
+    let request = CreateRequest { qcow2, ..CreateRequest::new(Format::Qcow2, SMALL) };
     let outcome = kvm.create(&file, &request).unwrap().result.unwrap();
     file.set_len(outcome.file_size_after).unwrap();
     file
@@ -47,6 +47,7 @@ fn resize(kvm: &Kvm, file: &File, size: u64) -> Result<(), OpError> {
         size: SizeRequest::Absolute(size),
         shrink: true,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     let outcome = kvm.resize(file, &request).unwrap().result?;
     file.set_len(outcome.file_size_after).unwrap();

@@ -65,6 +65,7 @@ fn commit_with(
         size: SizeRequest::Absolute(misdeed.number()),
         shrink: true,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     kvm.with_operation(MISBEHAVE).resize_with(image, others, &request, &mut |_| {})
 }

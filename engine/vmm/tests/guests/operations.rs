@@ -103,7 +103,13 @@ impl Twins {
 
     /// Resizes both; they are to agree. What the guest took.
     fn resize(&mut self, size: SizeRequest) -> Stats {
-        let request = ResizeRequest { format: None, size, shrink: true, preallocation: Preallocation::Off };
+        let request = ResizeRequest {
+            format: None,
+            size,
+            shrink: true,
+            preallocation: Preallocation::Off,
+            identity: Default::default(),
+        };
         let finished = self.kvm.resize(self.path.as_file(), &request).unwrap();
         let mut memory = Memory::new(std::mem::take(&mut self.bytes));
         let here = instar_ops::resize(&mut memory, &request, &mut self.scratch).unwrap();
@@ -132,7 +138,7 @@ fn content(path: &std::path::Path) -> Vec<u8> {
 }
 
 fn qcow2(size: u64) -> CreateRequest {
-    CreateRequest { format: Format::Qcow2, size, qcow2: Qcow2Options::default() }
+    CreateRequest::new(Format::Qcow2, size)
 }
 
 fn life_of_qcow2(kvm: Kvm) {
@@ -166,7 +172,7 @@ fn many_shapes(kvm: Kvm) {
         [(9, 1), (9, 64), (10, 2), (12, 8), (16, 4), (16, 64), (18, 32), (21, 64)]
     {
         let qcow2 = Qcow2Options { cluster_bits, refcount_bits, ..Qcow2Options::default() };
-        let request = CreateRequest { format: Format::Qcow2, size: 1 << 22, qcow2 };
+        let request = CreateRequest { qcow2, ..CreateRequest::new(Format::Qcow2, 1 << 22) };
         let mut twins = Twins::create(Kvm::open().unwrap(), &request);
         twins.resize(SizeRequest::Absolute(1 << 28));
         twins.resize(SizeRequest::Absolute(1 << 22));
@@ -211,6 +217,7 @@ fn refusal(kvm: Kvm) {
         size: SizeRequest::Shrink(1 << 20),
         shrink: true,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     let finished = twins.kvm.resize(twins.path.as_file(), &request).unwrap();
     assert_eq!(finished.result, Err(OpError::Resize(ResizeError::NewSizeNotPositive)));

@@ -99,6 +99,7 @@ fn resize(judge: &mut Judge, image: &Image, content: &Content, new: u64) -> Resu
         size: SizeRequest::Absolute(new),
         shrink: true,
         preallocation: Preallocation::Off,
+        identity: Default::default(),
     };
     let traced = InProcess.resize(image, &request, Path::new("."))?;
     traced.outcome.as_ref()?;
