@@ -193,6 +193,52 @@ numbered_errors! {
         194 ReportsAes => "Header reported 'aes' encryption format but options specify another",
         /// No encryption where one was named.
         195 NotEncrypted => "No encryption in image header, but options specified a format",
+        /// No VHDX signature.
+        520 NotVhdx => "Image is not in VHDX format",
+        /// Neither header of a VHDX image is valid, or they contradict each other.
+        521 VhdxHeaders => "No valid VHDX header found",
+        /// The log lies where none can, or is of a version that nobody here knows.
+        522 VhdxLogPlace => "VHDX log is invalid",
+        /// A log that takes too long to be searched.
+        523 VhdxLogTooLarge => "VHDX log is too large to be replayed here",
+        /// The log needs to be replayed, and nobody may write.
+        524 VhdxLogDirty => "VHDX image opened read-only, but contains a log that needs to be replayed",
+        /// The file ends before what its log says was there.
+        525 VhdxLogCut { bytes } => "VHDX image has been truncated: its log was written when it had {bytes} bytes",
+        /// The header says that there is something to be replayed, and no entry of the log is valid.
+        526 VhdxLogLost => "VHDX log has no valid entry, but the header says that it must be replayed",
+        /// The region table makes no sense.
+        527 VhdxRegionTable => "VHDX region table is invalid",
+        /// More regions than anybody has seen.
+        528 VhdxRegionsMany => "VHDX image has too many regions",
+        /// A region that must be known, and is not.
+        529 VhdxRegionUnknown => "VHDX image has a required region that is not supported",
+        /// BAT or metadata are not named, or twice.
+        530 VhdxRegionMissing => "VHDX region table must name one BAT and one metadata region",
+        /// A region lies where it cannot.
+        531 VhdxRegion { offset } => "VHDX region at {offset} is invalid",
+        /// Two regions share bytes of the file.
+        532 VhdxRegionsOverlap { first, second } => "VHDX regions at {first} and {second} overlap",
+        /// The metadata table makes no sense.
+        533 VhdxMetadataTable => "VHDX metadata table is invalid",
+        /// An item that must be known, and is not.
+        534 VhdxItemUnknown => "VHDX image has a required metadata item that is not supported",
+        /// An item, by its place in the specification, is missing.
+        535 VhdxItemMissing { item } => "VHDX metadata item {item} is missing",
+        /// The same: it lies where it cannot, is as long as it cannot be, or is there twice.
+        536 VhdxItem { item } => "VHDX metadata item {item} is invalid",
+        /// No power of two from 1 MiB to 256 MiB.
+        537 VhdxBlockSize { bytes } => "VHDX block size {bytes} is invalid",
+        /// Neither 512 nor 4096.
+        538 VhdxSectorSize { bytes } => "VHDX logical sector size {bytes} is not supported",
+        /// Nothing, or more than 64 TiB.
+        539 VhdxDiskSize { bytes } => "VHDX disk size {bytes} is invalid",
+        /// The BAT has fewer entries than the disk has blocks.
+        540 VhdxBatTooShort => "VHDX block allocation table is too short for the disk",
+        /// A differencing image.
+        541 VhdxParent => "VHDX image has a parent, and differencing images are not supported",
+        /// Sequence numbers have an end.
+        542 VhdxSequence => "VHDX header cannot be updated: its sequence number is too large",
         /// Neither a sparse extent nor a descriptor.
         600 NotVmdk => "invalid VMDK image descriptor",
         /// A version of sparse extents that nobody here knows.

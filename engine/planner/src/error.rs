@@ -52,6 +52,16 @@ numbered_errors! {
         245 QedPreallocationFull => "Unsupported preallocation mode 'full'",
         /// Its tables must be looked at before they may be trusted, and that takes more memory than there is.
         246 QedTooLargeToCheck => "the image was not closed properly, and its file is too large to be checked here; check it with 'qemu-img check -r all' first",
+        /// VHDX has no larger disks.
+        560 VhdxTooLarge => "Image size too large; max of 64TB",
+        /// A disk is whole sectors.
+        561 VhdxSectors { bytes } => "The new size must be a multiple of {bytes}",
+        /// The two region tables are to be copies of each other.
+        562 VhdxRegionTables => "the region tables of the image differ; repair it with 'check -r all' first",
+        /// What lies where is not certain.
+        563 VhdxBlocks { count } => "the block allocation table of the image has {count} invalid entries",
+        /// A file that no image needs.
+        564 VhdxFileTooLarge => "the file is too large for an image in vhdx format",
         /// A fixed scratch buffer is too small; the caller is wrong, not the image.
         216 Scratch { need, have } => "internal error: scratch buffer of {have} bytes, {need} needed",
     }
@@ -69,6 +79,16 @@ pub enum PlanError {
     /// The device failed.
     #[error(transparent)]
     Io(#[from] IoError),
+}
+
+impl From<instar_formats::vhdx::OpenError> for PlanError {
+    fn from(e: instar_formats::vhdx::OpenError) -> Self {
+        use instar_formats::vhdx::OpenError;
+        match e {
+            OpenError::Image(e) => Self::Image(e),
+            OpenError::Io(e) => Self::Io(e),
+        }
+    }
 }
 
 impl From<instar_formats::qcow2::extension::ExtensionError> for PlanError {

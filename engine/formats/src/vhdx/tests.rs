@@ -1,0 +1,3 @@
+//! Structures there and back, and logs built by hand.
+
+extern crate std;
