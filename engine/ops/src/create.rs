@@ -24,7 +24,8 @@ pub fn create<D: Disk>(
         Format::Qcow2 => create_qcow2(disk, &request.qcow2, size, scratch)?,
         Format::Qed => return Err(Refusal::CreateQed.into()),
         Format::Luks => return Err(Refusal::CreateLuks.into()),
-        Format::Vhd | Format::Vhdx | Format::Vmdk => return Err(Refusal::CreateFormat.into()),
+        Format::Vhdx => crate::vhdx::create(disk, (request, size), scratch)?,
+        Format::Vhd | Format::Vmdk => return Err(Refusal::CreateFormat.into()),
     };
     Ok(ResizeOutcome {
         format: request.format,

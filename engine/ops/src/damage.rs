@@ -7,5 +7,29 @@ numbered_errors! {
     pub enum Damage {
         /// The footer at the start says something else than the one at the end.
         1000 VhdFootersDiffer => "the footers at the start and at the end differ",
+        /// The log holds what is not in its place yet.
+        1200 VhdxLog => "log that was not replayed",
+        /// The header says that there is something to be replayed, and there is nothing.
+        1201 VhdxLogLost => "the log has no valid entry, but the header says that it must be replayed",
+        /// A header is not valid.
+        1202 VhdxHeader { number } => "header {number} is not valid",
+        /// The region tables are not copies of each other.
+        1203 VhdxRegionTables => "the region tables differ",
+        /// The log or a region lies where it must not.
+        1204 VhdxRegion { offset, len } => "the region of {len} bytes at {offset} is not whole MiB in the file",
+        /// The disk ends within a sector.
+        1205 VhdxDiskSize { bytes } => "the disk size {bytes} is no multiple of the sector size",
+        /// Sectors of a size that is not defined.
+        1206 VhdxPhysicalSector { bytes } => "physical sector size {bytes} is not defined",
+        /// An entry has a state that it cannot have.
+        1207 VhdxState { entry } => "BAT entry {entry} has an invalid state",
+        /// An entry has bits that must be zero.
+        1208 VhdxReserved { entry } => "BAT entry {entry} has reserved bits set",
+        /// A block ends past the end of the file.
+        1209 VhdxPastEnd { entry, offset } => "BAT entry {entry}: the block at {offset} ends past the end of the file",
+        /// A block on top of the headers, the log or a region.
+        1210 VhdxOverRegion { entry, offset } => "BAT entry {entry}: the block at {offset} overlaps with the header, the log or a region",
+        /// A block on top of a block.
+        1211 VhdxOverBlock { entry, offset } => "BAT entry {entry}: the block at {offset} overlaps with another one",
     }
 }

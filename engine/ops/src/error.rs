@@ -133,6 +133,16 @@ numbered_errors! {
         360 CreateQed => "creating images in qed format is not supported",
         /// As above.
         361 CreateFormat => "creating images in this format is not supported",
+        /// A disk of more than 64 TiB.
+        580 CreateVhdxSize => "Image size too large; max of 64TB",
+        /// A log whose length a 32-bit word does not hold.
+        581 CreateVhdxLogLarge => "Log size must be smaller than 4 GB",
+        /// No log at all.
+        582 CreateVhdxLog => "Log size must be a multiple of 1 MB",
+        /// Blocks are powers of two.
+        583 CreateVhdxBlock => "Block size must be a power of two",
+        /// A backing file in a format of which no disk is read here.
+        584 LayerFormat => "backing files in this format are not supported",
     }
 }
 
@@ -141,10 +151,9 @@ impl OpError {
     #[must_use]
     pub const fn unsupported(probed: Probed) -> Option<Self> {
         Some(Self::Refused(match probed {
-            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks => return None,
+            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks | Probed::Vhdx => return None,
             Probed::Qcow => Refusal::Qcow,
             Probed::Vmdk => Refusal::Vmdk,
-            Probed::Vhdx => Refusal::Vhdx,
             Probed::Vhd => Refusal::Vhd,
             Probed::VhdFixed => Refusal::VhdFixed,
             Probed::Vdi => Refusal::Vdi,

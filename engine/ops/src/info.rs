@@ -33,6 +33,7 @@ pub fn info<D: ReadAt>(
     let header = match open(disk, request.format)? {
         Opened::Raw => return Ok(raw(disk.len())),
         Opened::Qed(header) => return Ok(crate::qed::info(disk, &header)?),
+        Opened::Vhdx => return crate::vhdx::info(disk),
         Opened::Luks(header) => return Ok(luks::info(&header, disk.len())?),
         Opened::Qcow2(header) => header,
     };

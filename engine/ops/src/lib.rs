@@ -22,6 +22,7 @@ mod resize;
 mod testing;
 mod types;
 mod unlock;
+mod vhdx;
 pub mod wire;
 
 pub use check::{check, resize_mended};

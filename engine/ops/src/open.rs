@@ -19,6 +19,8 @@ pub(crate) enum Opened {
     Qed(qed::Header),
     /// The same of LUKS.
     Luks(luks::Header),
+    /// VHDX: its log comes before everything else in it, and nothing was read.
+    Vhdx,
 }
 
 /// Opens the image on `disk` as the format `named`, or as what it seems to be.
@@ -36,7 +38,7 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
         Format::Qed => qed_header(disk).map(Opened::Qed),
         Format::Luks => luks_header(disk, 0).map(Opened::Luks),
         Format::Vhd => Err(Refusal::Vhd.into()),
-        Format::Vhdx => Err(Refusal::Vhdx.into()),
+        Format::Vhdx => Ok(Opened::Vhdx),
         Format::Vmdk => Err(Refusal::Vmdk.into()),
     }
 }
@@ -58,6 +60,7 @@ fn probed<R: ReadAt>(disk: &mut R) -> Result<Format, OpError> {
         None if found == Probed::Qcow2 => Ok(Format::Qcow2),
         None if found == Probed::Qed => Ok(Format::Qed),
         None if found == Probed::Luks => Ok(Format::Luks),
+        None if found == Probed::Vhdx => Ok(Format::Vhdx),
         None => Ok(Format::Raw),
     }
 }

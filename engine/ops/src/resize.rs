@@ -39,6 +39,7 @@ pub fn resize_with<D: Disk>(
         Opened::Raw => resize_raw(disk, &wanted),
         Opened::Luks(header) => crate::luks::resize(&header, disk.len(), &wanted),
         Opened::Qed(header) => crate::qed::resize(disk, companions, (&header, &wanted), scratch),
+        Opened::Vhdx => crate::vhdx::resize(disk, (&wanted, &request.identity), scratch),
         Opened::Qcow2(header) => {
             companions.complete(&header, &wanted)?;
             resize_qcow2(disk, companions, (&header, &wanted), scratch)

@@ -361,7 +361,12 @@ impl Kvm {
     pub fn create(&self, image: &File, request: &CreateRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
         let len = length(image)?;
         let mut once = Once::new();
-        let device = Image::new(image, len, limit::create(len, request.size), false);
+        let device = Image::new(
+            image,
+            len,
+            limit::create(len, request.size.saturating_add(request.vhdx.log_size)),
+            false,
+        );
         let ran = self.run(
             binaries::CREATE,
             request.to_config().as_bytes(),

@@ -9,7 +9,7 @@ use crate::{
 };
 use instar_formats::qcow2::Incompatible;
 
-/// As [`resize_with`], of an image that may have its dirty bit set. It is repaired first, as QEMU
+/// As [`resize_with`], of an image that may have its dirty bit set, or a log to be replayed. It is repaired first, as QEMU
 /// does when it opens one for writing, and stays repaired if the resize is refused then. What is found
 /// goes to `findings`.
 ///
@@ -41,6 +41,12 @@ fn mend<D: Disk>(
     image.check_unlocked(unlocked)?;
     let header = match image {
         Opened::Qcow2(h) if h.has(Incompatible::DIRTY) && !h.has(Incompatible::CORRUPT) => h,
+        Opened::Vhdx => {
+            if let Some(len) = crate::vhdx::replay(disk, findings)? {
+                disk.reach(len);
+            }
+            return Ok(());
+        }
         _ => return Ok(()),
     };
     let (mut buffers, mut tally) = prepare(header, disk.len(), scratch, findings);

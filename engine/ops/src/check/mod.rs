@@ -78,6 +78,7 @@ pub fn check<D: Disk>(
     let header = match image {
         Opened::Raw | Opened::Luks(_) => return Err(Refusal::NoChecks.into()),
         Opened::Qed(header) => return Ok(crate::qed::check(disk, &header, request.repair, scratch)?),
+        Opened::Vhdx => return crate::vhdx::check(disk, request.repair, scratch, findings),
         Opened::Qcow2(header) => header,
     };
     let mut disk = Longer::new(disk);

@@ -208,3 +208,12 @@ pub fn write_headers<T: Target>(
     }
     Ok(())
 }
+
+/// Makes both headers valid copies of the one that counts, which is in `slot`.
+///
+/// # Errors
+/// The device's.
+pub fn repair_headers<T: Target>(target: &mut T, header: &FileHeader, slot: usize) -> Result<(), IoError> {
+    let (mut header, mut slot) = (*header, slot);
+    write_headers(target, &mut header, &mut slot)
+}

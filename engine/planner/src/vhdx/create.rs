@@ -15,7 +15,9 @@ const SPARE: u64 = 4 * MIB;
 const METADATA_USED: usize = 68 << 10;
 /// Logical and physical sector size in bytes.
 const SECTOR: u64 = 512;
-/// Who made the image, in the file identifier: UTF-16 in 8 to 520.
+/// Bytes of the file identifier: its signature, and who made the image in UTF-16.
+const ID_LEN: usize = 8 + 512;
+/// Who that is.
 const CREATOR: &str = "instar";
 
 /// Options of a new image. Sizes in bytes.
@@ -99,7 +101,7 @@ fn write_headers<T: Target>(
     log: &Region,
     (file_write_guid, data_write_guid): (instar_formats::vhdx::Guid, instar_formats::vhdx::Guid),
 ) -> Result<(), PlanError> {
-    let mut id = [0; SECTOR as usize];
+    let mut id = [0; ID_LEN];
     put(&mut id, 0, FILE_ID);
     for (unit, slot) in CREATOR.encode_utf16().zip(id.get_mut(8..).unwrap_or_default().chunks_exact_mut(2)) {
         slot.copy_from_slice(&unit.to_le_bytes());

@@ -44,10 +44,10 @@ pub fn layout<R: ReadAt>(disk: &mut R, plan: &Plan) -> Result<Layout, IoError> {
         first = Some(old_blocks);
         // The last block belongs to the new area in part.
         let shared = !plan.old_virtual_size.is_multiple_of(geometry.block_size);
-        if let Some(last) = old_blocks.checked_sub(1).filter(|_| shared) {
-            if entry_of(disk, image, last)?.state() != State::Present {
-                first = Some(last);
-            }
+        if let Some(last) = old_blocks.checked_sub(1).filter(|_| shared)
+            && entry_of(disk, image, last)?.state() != State::Present
+        {
+            first = Some(last);
         }
     }
     let end = plan.end();

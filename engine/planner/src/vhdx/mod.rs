@@ -1,7 +1,7 @@
 //! Creating, growing and shrinking VHDX images.
 //!
 //! # Through the log
-//! BAT, metadata and region tables change in batches ([`commit`]). A batch is written to the log as one entry, under
+//! BAT, metadata and region tables change in batches. A batch is written to the log as one entry, under
 //! a GUID that no header names yet, and the file has the length that the entry claims. Behind a barrier a header is
 //! written that names the GUID: this one sector commits the batch. Behind another the sectors are written where they
 //! belong, and then both headers say that the log is empty.
@@ -34,6 +34,7 @@ use instar_formats::ImageError;
 use instar_formats::bytes::index;
 use instar_formats::vhdx::{Guid, Image, MAX_DISK, MAX_FILE, MIB, REGION_TABLE_LEN, REGION_TABLES, up_mib};
 
+pub use commit::repair_headers;
 pub use replay::{Log, Replay, log};
 pub use walk::{Survey, Usage, Wrong, each_entry, entry_of, survey};
 

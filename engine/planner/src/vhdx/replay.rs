@@ -111,7 +111,7 @@ pub fn extend<T: Target>(image: &mut T, have: u64, want: u64) -> Result<u64, IoE
     if want <= have {
         return Ok(have);
     }
-    let last = want.saturating_sub(1) / 512 * 512;
+    let last = want.saturating_sub(1) & !511;
     let len = want.saturating_sub(last).min(512);
     let data = [0; 512];
     let data = data.get(..instar_formats::bytes::index(len)).unwrap_or_default();

@@ -149,11 +149,11 @@ pub fn survey<R: ReadAt>(
     while unit < found.end.div_ceil(MIB) {
         usage.reset(unit);
         each_entry(disk, image, (0, entries), window, &mut |_, number, entry| {
-            if let Some(block) = sound_block(image, file_len, number, entry) {
-                if usage.take(&block) {
-                    found.wrong = found.wrong.saturating_add(1);
-                    report(number, entry, Wrong::OverBlock);
-                }
+            if let Some(block) = sound_block(image, file_len, number, entry)
+                && usage.take(&block)
+            {
+                found.wrong = found.wrong.saturating_add(1);
+                report(number, entry, Wrong::OverBlock);
             }
             Ok::<(), IoError>(())
         })?;

@@ -120,7 +120,7 @@ impl Descriptor {
 
     /// The descriptor in these 32 bytes, if it is one of the entry with this sequence number.
     #[must_use]
-    pub fn parse(buf: &[u8; DESCRIPTOR_LEN as usize], sequence: u64) -> Option<Self> {
+    pub fn parse(buf: &[u8; 32], sequence: u64) -> Option<Self> {
         let (offset, of) = (le64(buf, 16), le64(buf, 24));
         let descriptor = match le32(buf, 0) {
             DATA_DESCRIPTOR => Self::Data {

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
-const PAGE: u64 = 4096;
+const PAGE: u64 = PAGE_LEN as u64;
+const PAGE_LEN: usize = 4096;
 /// Tears happen between these.
 const SECTOR: usize = 512;
 
@@ -40,7 +41,7 @@ impl Change {
 /// Pages that are not there are zeros. Copies share what they have in common.
 #[derive(Clone, Default)]
 pub struct Disk {
-    pages: BTreeMap<u64, Rc<[u8; PAGE as usize]>>,
+    pages: BTreeMap<u64, Rc<[u8; PAGE_LEN]>>,
     /// How long the file is.
     pub end: u64,
     /// What was told since the last barrier, and before that, and so on.
@@ -71,8 +72,8 @@ impl Disk {
         while done < data.len() {
             let at = offset + done as u64;
             let (page, within) = (at / PAGE, usize::try_from(at % PAGE).unwrap());
-            let len = (PAGE as usize - within).min(data.len() - done);
-            let page = self.pages.entry(page).or_insert_with(|| Rc::new([0; PAGE as usize]));
+            let len = (PAGE_LEN - within).min(data.len() - done);
+            let page = self.pages.entry(page).or_insert_with(|| Rc::new([0; PAGE_LEN]));
             Rc::make_mut(page)[within..within + len].copy_from_slice(&data[done..done + len]);
             done += len;
         }
@@ -117,7 +118,7 @@ impl ReadAt for Disk {
         while done < buf.len() {
             let at = offset + done as u64;
             let (page, within) = (at / PAGE, usize::try_from(at % PAGE).unwrap());
-            let len = (PAGE as usize - within).min(buf.len() - done);
+            let len = (PAGE_LEN - within).min(buf.len() - done);
             match self.pages.get(&page) {
                 Some(page) => buf[done..done + len].copy_from_slice(&page[within..within + len]),
                 None => buf[done..done + len].fill(0),

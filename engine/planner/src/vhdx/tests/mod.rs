@@ -198,7 +198,7 @@ fn what_is_refused_is_not_touched() {
     assert_eq!(plan(&|_| {}, (64 << 40) + 512), refused(E::VhdxTooLarge));
     assert_eq!(plan(&|_| {}, 20 * MIB + 1), refused(E::VhdxSectors { bytes: 512 }));
     let invalid = || refused(E::VhdxBlocks { count: 1 });
-    for value in [4, 5, 7, 6, MIB | 6, 1 << 40 | 6, u64::MAX << 20 | 6, 8, 8 * MIB | 6] {
+    for value in [4, 5, 7, 6, MIB + 6, (1 << 40) + 6, (u64::MAX << 20) + 6, 8, 8 * MIB + 6] {
         assert_eq!(plan(&entry(5, value), 20 * MIB), invalid(), "{value:#x}");
         assert_eq!(plan(&entry(5, value), 5 * MIB), invalid(), "{value:#x}");
     }
