@@ -1,5 +1,5 @@
-//! Writes cases as files, those included that no seed gives `oracle compare`:
-//! `cargo run -p oracle-case --example cases -- DIR FIRST-SEED COUNT [FEATURE...]`. With features, only cases that have one.
+//! Writes the cases of seeds as files: `cargo run -p oracle-case --example cases -- DIR FIRST-SEED COUNT [FEATURE...]`.
+//! With features, only cases that have one.
 
 use oracle_case::Case;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let wanted = |case: &Case| {
         features.is_empty() || features.iter().any(|name| case.features().contains(name.as_str()))
     };
-    let cases = (first..).map(|seed| (seed, Case::from_seed_of_all(seed))).filter(|(_, case)| wanted(case));
+    let cases = (first..).map(|seed| (seed, Case::from_seed(seed))).filter(|(_, case)| wanted(case));
     for (seed, case) in cases.take(count) {
         let path = PathBuf::from(dir).join(format!("{seed}.json"));
         if let Err(error) = std::fs::write(&path, case.to_json() + "\n") {

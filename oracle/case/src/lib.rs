@@ -27,6 +27,5 @@ pub use expect::{
     Outcome, Refusal, Step, content_after, expected_after, expected_content, expected_extents,
     expected_final, expected_steps, target, target_of, virtual_size,
 };
-pub use generate::WITHHELD;
 pub use model::*;
 pub use parts::{Backing, BackingFormat, Bitmap, DataFile, MadeBy, Snapshot};

@@ -51,7 +51,7 @@ fn trial(name: &str, tools: &Tools, missing: Option<&str>, keep: fn(&Case) -> bo
     Trial::test(name, move || {
         let mut failures = Vec::new();
         for (seed, case) in (first_seed()..)
-            .map(|seed| (seed, Case::from_seed_of_all(seed)))
+            .map(|seed| (seed, Case::from_seed(seed)))
             .filter(|(_, case)| keep(case))
             .take(SEEDS)
         {

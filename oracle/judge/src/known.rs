@@ -56,6 +56,12 @@ enum Predicate {
     Preallocated,
     /// A grow of a version 2 image over a longer backing file must be refused.
     RefusedOverBacking,
+    /// The image grows in front of a longer backing file.
+    OverLongerBacking,
+    /// The file is longer than its clusters.
+    TrailingBytes,
+    /// A new L1 table needs more refcount blocks than a refcount table of one cluster names.
+    NewRefcountTable,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +95,10 @@ const CASES: &[(&str, &str)] = &[
     case!("bitmaps-stay-where-they-are"),
     case!("copies-come-first"),
     case!("preallocated-clusters-lie-elsewhere"),
+    case!("new-tables-lie-together"),
+    case!("repairs-lie-behind"),
+    case!("preallocation-beside-trailing-bytes"),
+    case!("new-refcount-table-is-no-longer"),
     case!("refused-grow-leaves-nothing"),
     case!("no-change-writes-nothing"),
     case!("header-is-patched"),
@@ -178,6 +188,12 @@ impl Predicate {
             }
             Self::Bitmaps => !case.fixture.bitmaps.is_empty(),
             Self::Snapshots => !case.fixture.snapshots.is_empty(),
+            Self::NewRefcountTable => case.features().contains("grow-refcount-table"),
+            Self::OverLongerBacking => grows_over_longer_backing(case),
+            Self::TrailingBytes => {
+                let tweaks = &case.fixture.tweaks;
+                tweaks.iter().any(|tweak| matches!(tweak, Tweak::TrailingBytes { .. }))
+            }
             Self::Dirty => case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. })),
             Self::Preallocated => {
                 let raw = case.fixture.data_file.is_some_and(|file| file.raw);
@@ -190,6 +206,15 @@ impl Predicate {
             Self::Compressed => case.fixture.writes.iter().any(|write| write.kind == WriteKind::Compressed),
         }
     }
+}
+
+/// Whether a resize of `case` makes the disk longer that is shorter than what is behind it.
+fn grows_over_longer_backing(case: &Case) -> bool {
+    let Some(backing) = &case.fixture.backing else { return false };
+    let steps = expected_steps(case);
+    let sizes = std::iter::once(case.fixture.size).chain(steps.iter().map(|step| step.content.size()));
+    let sizes: Vec<u64> = sizes.collect();
+    sizes.windows(2).any(|pair| pair[0] < pair[1] && pair[0] < backing.virtual_size())
 }
 
 #[cfg(test)]

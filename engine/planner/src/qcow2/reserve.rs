@@ -305,16 +305,16 @@ fn place_refcounts<R: ReadAt>(
     }
 }
 
-/// Clusters of the refcount table that has `entries` entries: none if the old one has, else half as
-/// many again as are needed, so that a growing image does not move its table each time.
+/// Clusters of the refcount table that has `entries` entries: none if the old one has, else with half as
+/// many entries again as are needed, so that a growing image does not move its table each time.
 fn table_clusters(header: &Header, entries: u64) -> Result<u64, ResizeError> {
     if entries <= header.refcount_table_entries() {
         return Ok(0);
     }
     let most = header.geometry.clusters(MAX_REFCOUNT_TABLE_BYTES);
-    let need = header.geometry.clusters(entries.saturating_mul(8));
-    if need > most {
+    if header.geometry.clusters(entries.saturating_mul(8)) > most {
         return Err(ResizeError::RefcountTableTooLarge);
     }
-    Ok((need.saturating_mul(3) / 2).min(most))
+    let ample = entries.saturating_add(entries.div_ceil(2));
+    Ok(header.geometry.clusters(ample.saturating_mul(8)).min(most))
 }

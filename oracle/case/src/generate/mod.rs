@@ -14,49 +14,6 @@ use arbitrary::{Arbitrary, Unstructured};
 use crate::{Case, expected_after, features, seed};
 use draw::Draw;
 
-/// Features that no seed gives, as long as what is compared does not have them: `from_seed_of_all` does.
-pub const WITHHELD: &[&str] = &[
-    "made-by-oldest",
-    "preallocated-falloc",
-    "preallocated-full",
-    // Backing files.
-    "backing-raw",
-    "backing-qcow2",
-    "backing-chain",
-    "backing-absolute",
-    "backing-unaligned",
-    "backing-shorter",
-    "grow-over-longer-backing",
-    "preallocated-over-backing",
-    "refused-zero-clusters",
-    // Snapshots.
-    "snapshot",
-    "snapshots",
-    "snapshot-before-writes",
-    "shrink-with-snapshot",
-    "preallocated-with-snapshot",
-    "refused-snapshots-of-version-2",
-    // Bitmaps.
-    "bitmap",
-    "bitmaps",
-    "bitmap-disabled",
-    "bitmap-dirty",
-    "shrink-with-bitmap",
-    "refused-bitmap-in-use",
-    // Data files.
-    "data-file",
-    "data-file-raw",
-    "shrink-with-data-file",
-    "preallocated-in-data-file",
-    // Preallocation of qcow2.
-    "qcow2-metadata",
-    "qcow2-falloc",
-    "qcow2-full",
-    // What a writer left that ended badly.
-    "dirty",
-    "refused-corrupt",
-];
-
 /// How many cases one seed may draw until one has what it aims at.
 const ATTEMPTS: u64 = 2000;
 
@@ -65,12 +22,7 @@ impl Case {
     ///
     /// Two seeds in three aim at a feature each, in turn, so that a few hundred reach them all, rare as some are.
     pub fn from_seed(seed: u64) -> Self {
-        aimed(seed, WITHHELD)
-    }
-
-    /// As [`Case::from_seed`], with the features that are withheld there.
-    pub fn from_seed_of_all(seed: u64) -> Self {
-        aimed(seed, &[])
+        aimed(seed)
     }
 
     /// The case that these bytes draw.
@@ -90,25 +42,15 @@ impl<'a> Arbitrary<'a> for Case {
     }
 }
 
-/// The first case that `seed` draws with none of the features `without`, and with the one that it aims at.
-fn aimed(seed: u64, without: &[&str]) -> Case {
-    let aims = features::ALL.iter().filter(|name| !without.contains(name)).count() as u64;
-    let turn = (seed - seed / 3).wrapping_sub(1) % aims;
-    let all = features::ALL.iter().filter(|name| !without.contains(name));
-    let aim = all.copied().nth(usize::try_from(turn).unwrap_or(0)).filter(|_| !seed.is_multiple_of(3));
-    let drawn = (0..ATTEMPTS).map(|attempt| Case::from_bytes(&seed::bytes_of(seed, attempt)));
-    let mut fallback = None;
-    for case in drawn {
-        let found = case.features();
-        if without.iter().any(|name| found.contains(name)) {
-            continue;
-        }
-        if aim.is_none_or(|aim| found.contains(aim)) {
-            return case;
-        }
-        fallback.get_or_insert(case);
-    }
-    fallback.unwrap_or_else(|| Case::from_bytes(&[]))
+/// The first case that `seed` draws with the feature that it aims at.
+fn aimed(seed: u64) -> Case {
+    let turn = (seed - seed / 3).wrapping_sub(1) % features::ALL.len() as u64;
+    let aim = features::ALL.get(usize::try_from(turn).unwrap_or(0)).filter(|_| !seed.is_multiple_of(3));
+    let mut drawn = (0..ATTEMPTS).map(|attempt| Case::from_bytes(&seed::bytes_of(seed, attempt)));
+    let first = drawn.next().unwrap_or_else(|| Case::from_bytes(&[]));
+    let Some(aim) = aim else { return first };
+    let wanted = |case: &Case| case.features().contains(aim);
+    if wanted(&first) { first } else { drawn.find(wanted).unwrap_or(first) }
 }
 
 fn generate(bytes: &mut Unstructured) -> Case {

@@ -74,7 +74,7 @@ fn qcow2_target(draw: &mut Draw, fixture: &Fixture, current: u64) -> u64 {
         7 => (current / coverage).saturating_sub(draw.below(2)).saturating_mul(coverage),
         8 => return current,
         9 => return fixture.size,
-        10 => growth_cap(&fixture.format) >> draw.pick([8, 6, 4, 2, 0]),
+        10 => growth_cap(&fixture.format) >> draw.pick([6, 3, 0, 0]),
         11 => current.saturating_sub(512 * (1 + draw.below(64))),
         _ => 512 * (1 + draw.below(2048)),
     };

@@ -1,6 +1,6 @@
 //! Internal snapshots outlive every resize: going back to one gives the old size and the old content.
 
-use super::support::{check_content, required, unexpected_course};
+use super::support::{check_content, required, unexpected_course, unusable};
 use crate::oracles::Oracle;
 use crate::subject::{IMAGE, Qemu, Subject};
 use crate::verdict::{Finding, Kind};
@@ -57,6 +57,9 @@ fn cannot_go_back(trial: &Trial) -> Option<&'static str> {
     let (now, then) = (options.l1_entries(trial.expected_content().size()), options.l1_entries(fixture.size));
     if !fixture.bitmaps.is_empty() {
         return Some("qemu-img goes back with no disk that has bitmaps");
+    }
+    if let Some(why) = unusable(trial) {
+        return Some(why);
     }
     (now.saturating_sub(then) > MAX_TABLES)
         .then_some("qemu-img takes too long over the tables that it cuts off")

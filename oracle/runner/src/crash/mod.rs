@@ -188,7 +188,7 @@ fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + 
             format && unreadable(case).is_none()
         };
         let seeded = (args.seed..)
-            .map(|seed| (seed, Case::from_seed_of_all(seed)))
+            .map(|seed| (seed, Case::from_seed(seed)))
             .filter(move |(_, case)| wanted(case));
         let seeded = seeded.map(|(seed, case)| (format!("seed {seed}"), own_layout(seed, case)));
         return Ok(Box::new(seeded.take(most)));

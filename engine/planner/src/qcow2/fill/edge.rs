@@ -133,11 +133,11 @@ fn extended(header: &Header, goal: &Goal, guest: u64, now: Now) -> Option<Edge> 
         return Some(Edge { guest, place: new, bitmap: ALL_ALLOCATED, content });
     }
     let (cut, behind) = behind(header, goal.old);
-    let pieces = cut & !allocated & !zeros;
+    let pieces = cut & !allocated;
     let place = if kept.is_some() || goal.allocates() || pieces != 0 { new } else { Place::None };
     let allocated = (allocated & !behind) | pieces;
-    let bitmap = (zeros | behind).wrapping_shl(32) | allocated;
-    Some(Edge { guest, place, bitmap, content: Content { pieces, zeros: 0 } })
+    let bitmap = ((zeros & !pieces) | behind).wrapping_shl(32) | allocated;
+    Some(Edge { guest, place, bitmap, content: Content { pieces, zeros } })
 }
 
 /// The bit of the subcluster that `old` lies inside of, and the bits of those behind it.
