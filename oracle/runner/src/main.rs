@@ -18,6 +18,7 @@ mod excuse;
 mod fuzz;
 mod grid;
 mod hostile;
+mod interrupt;
 mod json;
 mod keep;
 mod minimize;
