@@ -3,7 +3,8 @@
 //! All numbers are little-endian. First the request: the size (8 bytes), how long the file is in bytes (6), flags (1: two
 //! bits for an absolute size, more or less, one for `--shrink`, two for the preallocation), and one byte that means nothing.
 //! Then pieces of the image until the end: where (6), how long (2), the bytes; a last piece that is cut short is as long as it
-//! is. What no piece covers is zeros. So a file of a tebibyte takes as few bytes as its metadata has, and a fuzzer that
+//! is. A length with the highest bit set is that of a piece with one and the same byte, which follows. What no piece
+//! covers is zeros. So a file of a tebibyte takes as few bytes as its metadata has, and a fuzzer that
 //! changes one of them changes one byte of the image or one number of the request.
 
 use instar_ops::{Format, Identity, Preallocation, ResizeRequest, SizeRequest};
@@ -16,7 +17,11 @@ const PIECE: usize = 8;
 /// The longest file, in bytes, that an input can describe.
 pub const MOST_LEN: u64 = (1 << 48) - 1;
 /// Most bytes of one piece.
-const MOST_PIECE: usize = 0xffff;
+const MOST_PIECE: usize = 0x7fff;
+/// The bit of a piece's length that says that one byte is repeated.
+const REPEATED: u16 = 0x8000;
+/// The same byte so often in a row is worth a piece of its own.
+const RUN: usize = 24;
 /// Zeros in a row that are worth a new piece.
 const GAP: usize = 16;
 
@@ -41,10 +46,13 @@ impl Input {
         let (size, len, flags) = (number(&request[..8]), number(&request[8..14]), request[14]);
         let mut image = Image::default();
         while let Some((head, more)) = rest.split_at_checked(PIECE) {
-            let (at, n) = (number(&head[..6]), usize::from(u16::from_le_bytes([head[6], head[7]])));
-            let (bytes, later) = more.split_at(n.min(more.len()));
-            if let Some(room) = len.checked_sub(at) {
-                image.write(at, &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))]);
+            let (at, n) = (number(&head[..6]), u16::from_le_bytes([head[6], head[7]]));
+            let times = usize::from(n & !REPEATED);
+            let (bytes, later) = more.split_at(more.len().min(if n & REPEATED == 0 { times } else { 1 }));
+            let room = len.checked_sub(at).map_or(0, |room| usize::try_from(room).unwrap_or(usize::MAX));
+            match bytes {
+                [byte] if n & REPEATED != 0 => image.write(at, &vec![*byte; times.min(room)]),
+                bytes => image.write(at, &bytes[..bytes.len().min(room)]),
             }
             rest = later;
         }
@@ -76,10 +84,14 @@ impl Input {
         for (at, bytes) in parts {
             let mut from = 0;
             while let Some(first) = bytes[from..].iter().position(|b| *b != 0).map(|n| from + n) {
-                let end = end_of_piece(bytes, first);
+                let run = run_at(bytes, first);
+                let (end, flag) = match run >= RUN {
+                    true => (first + run.min(MOST_PIECE), REPEATED),
+                    false => (end_of_piece(bytes, first), 0),
+                };
                 out.extend(&(at + first as u64).to_le_bytes()[..6]);
-                out.extend(u16::try_from(end - first).unwrap_or_default().to_le_bytes());
-                out.extend(&bytes[first..end]);
+                out.extend((flag | u16::try_from(end - first).unwrap_or_default()).to_le_bytes());
+                out.extend(&bytes[first..if flag == 0 { end } else { first + 1 }]);
                 from = end;
             }
         }
@@ -99,11 +111,19 @@ impl Input {
     }
 }
 
-/// Where the piece that begins at `first` ends: before zeros that are worth leaving out.
+/// How often the byte at `first` is repeated from there.
+fn run_at(bytes: &[u8], first: usize) -> usize {
+    bytes[first..].iter().take_while(|byte| **byte == bytes[first]).count()
+}
+
+/// Where the piece that begins at `first` ends: before zeros that are worth leaving out, or a run.
 fn end_of_piece(bytes: &[u8], first: usize) -> usize {
     let mut end = first;
     for (at, byte) in bytes.iter().enumerate().skip(first).take(MOST_PIECE) {
         if *byte != 0 {
+            if at > first && run_at(bytes, at) >= RUN {
+                break;
+            }
             end = at + 1;
         } else if at - end >= GAP {
             break;
@@ -124,9 +144,10 @@ mod tests {
     fn what_is_encoded_comes_back() {
         let mut bytes = vec![0; 5000];
         bytes[3..9].copy_from_slice(b"begin\0");
+        bytes[2000..4000].fill(6);
         bytes[4990..].copy_from_slice(b"0123456789");
         let data = Input::encode(1 << 40, [(4096, &bytes[..])], 77);
-        assert!(data.len() < 60, "{} bytes", data.len());
+        assert!(data.len() < 70, "{} bytes", data.len());
         let input = Input::decode(&data).expect("long enough");
         let mut back = vec![9; 5000];
         input.image.read(4096, &mut back);
