@@ -12,7 +12,8 @@ const MOST_LEN: u64 = 256 << 20;
 /// Info and check change nothing and end; a check counts the same twice. A repair that says that nothing is left to repair
 /// is right.
 pub fn run(format: Option<Format>, data: &[u8]) {
-    let Some(Input { mut image, .. }) = Input::decode(data).filter(|input| input.image.len() <= MOST_LEN) else {
+    let Some(Input { mut image, .. }) = Input::decode(data).filter(|input| input.image.len() <= MOST_LEN)
+    else {
         return;
     };
     scratch::with(|scratch| {
@@ -36,8 +37,7 @@ type Report = instar_ops::CheckReport;
 
 fn checked(format: Option<Format>, repair: Repair, image: &mut Image) -> Option<Report> {
     let request = CheckRequest { format, repair, ..CheckRequest::default() };
-    let mut disk =
-        if repair == Repair::Nothing { Watched::read_only(image) } else { Watched::new(image) };
+    let mut disk = if repair == Repair::Nothing { Watched::read_only(image) } else { Watched::new(image) };
     let report = scratch::with(|scratch| check(&mut disk, &request, scratch, &mut |_| ())).ok()?;
     Some(report)
 }
