@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::fmt::Display;
 use core::slice;
 use instar_abi::config::Config;
-use instar_abi::layout::{self, Area};
+use instar_abi::layout::{self, Area, MAX_EXTENTS};
 use instar_abi::message::{GuestMessage, GuestMessage_::Payload};
 use instar_abi::micropb::{MessageEncode, PbEncoder};
 use instar_abi::table::{CallTable, Send};
@@ -179,9 +179,22 @@ impl Files {
         SharedDisk::new(self.device(file), &self.buffer)
     }
 
+    /// The files from `first` on, as many of them as extents can have.
+    #[must_use]
+    pub fn from(&self, first: u64) -> heapless::Vec<SharedDisk<'_, Device>, MAX_EXTENTS> {
+        (first..self.count()).take(MAX_EXTENTS).map(|file| self.disk(file)).collect()
+    }
+
     const fn device(&self, file: u64) -> Device {
         Device { table: self.table, file }
     }
+}
+
+/// Files as an operation takes those of extents.
+pub fn as_disks<'d>(
+    files: &'d mut [SharedDisk<'_, Device>],
+) -> heapless::Vec<&'d mut dyn instar_ops::Disk, MAX_EXTENTS> {
+    files.iter_mut().map(|file| file as &mut dyn instar_ops::Disk).collect()
 }
 
 /// A file on the block device behind the call table.

@@ -11,7 +11,7 @@ mod sectors;
 mod shared;
 mod text;
 
-pub use guest::{Device, Files, Guest, Host};
+pub use guest::{Device, Files, Guest, Host, as_disks};
 pub use misdeed::Misdeed;
 pub use sectors::{SectorDisk, SectorError, Sectors};
 pub use shared::SharedDisk;

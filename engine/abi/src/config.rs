@@ -105,6 +105,8 @@ pub mod create_flags {
     pub const VMDK_COMPAT6: u32 = 0x1_0000;
     /// VMDK: `zeroed_grain=on`.
     pub const VMDK_ZEROED_GRAIN: u32 = 0x2_0000;
+    /// VMDK: there is a parent.
+    pub const VMDK_PARENT: u32 = 0x4_0000;
 }
 
 /// Numbers for [`CreateConfig::vmdk_subformat`].
@@ -120,6 +122,23 @@ pub mod vmdk_subformat {
     /// `streamOptimized`.
     pub const STREAM_OPTIMIZED: u32 = 4;
 }
+
+/// Numbers for [`CreateConfig::vmdk_adapter`].
+pub mod vmdk_adapter {
+    /// `ide`.
+    pub const IDE: u32 = 0;
+    /// `buslogic`.
+    pub const BUSLOGIC: u32 = 1;
+    /// `lsilogic`.
+    pub const LSILOGIC: u32 = 2;
+    /// `legacyESX`.
+    pub const LEGACY_ESX: u32 = 3;
+}
+
+/// Most bytes of a word in a VMDK descriptor.
+pub const MAX_WORD: usize = 32;
+/// Most bytes of a file's name without its directory, and one for the end.
+pub const MAX_FILE_NAME: usize = 256;
 
 /// What makes an image unlike every other one: the guest has neither entropy nor a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -212,8 +231,8 @@ config! {
         preallocation: U32,
         /// Layers of the backing chain; their files follow those of the image, in their order.
         layers: U32,
-        /// 0.
-        reserved: U32,
+        /// Files that the disk's extents have, behind all others.
+        extents: U32,
         /// Each layer ([`layer`]), the image's own backing file first; 0 beyond the last.
         chain: [u8; layout::MAX_LAYERS],
         /// For what is new in the image.
@@ -245,7 +264,7 @@ config! {
 
 config! {
     /// Asks for a new image. Its magic number is "CREA".
-    CreateConfig 0x4352_4541 3216 {
+    CreateConfig 0x4352_4541 3544 {
         /// One of [`format`], not to be probed.
         format: U32,
         /// Bits of [`create_flags`].
@@ -272,6 +291,16 @@ config! {
         vhdx_block_size: U64,
         /// VMDK: one of [`vmdk_subformat`].
         vmdk_subformat: U32,
+        /// VMDK: one of [`vmdk_adapter`].
+        vmdk_adapter: U32,
+        /// VMDK: the parent's `CID`.
+        vmdk_parent_cid: U32,
+        /// VMDK: the hardware version, and zeros behind it.
+        vmdk_hardware: [u8; MAX_WORD],
+        /// VMDK: the version of the guest's tools, and zeros behind it.
+        vmdk_tools: [u8; MAX_WORD],
+        /// VMDK: the name of the image's file, and zeros behind it.
+        vmdk_name: [u8; MAX_FILE_NAME],
         /// For what is new in the image.
         identity: Identity,
     }
@@ -307,7 +336,7 @@ mod tests {
             flags: U32::new(resize_flags::SHRINK),
             preallocation: U32::new(preallocation::FULL),
             layers: U32::new(2),
-            reserved: U32::ZERO,
+            extents: U32::new(6),
             chain: core::array::from_fn(|layer| [0x82, 1].get(layer).copied().unwrap_or(0)),
             identity: IDENTITY,
         };
@@ -316,7 +345,7 @@ mod tests {
         bytes[304..].copy_from_slice(&[9, 0, 0, 0, 0, 0, 0, 0]);
         bytes[..42].copy_from_slice(&[
             0x49, 0x53, 0x45, 0x52, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0,
-            3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0x82, 1,
+            3, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 0x82, 1,
         ]);
         golden(config, &bytes);
     }
@@ -352,14 +381,24 @@ mod tests {
             vhdx_log_size: U64::new(5),
             vhdx_block_size: U64::new(6),
             vmdk_subformat: U32::new(4),
+            vmdk_adapter: U32::new(3),
+            vmdk_parent_cid: U32::new(2),
+            vmdk_hardware: [0x11; MAX_WORD],
+            vmdk_tools: [0x12; MAX_WORD],
+            vmdk_name: [0x13; MAX_FILE_NAME],
             identity: IDENTITY,
         };
-        let mut bytes = [0; 3216];
+        let mut bytes = [0; 3544];
         bytes[3124] = 5;
         bytes[3132] = 6;
         bytes[3140] = 4;
-        bytes[3144..3208].fill(7);
-        bytes[3208] = 9;
+        bytes[3144] = 3;
+        bytes[3148] = 2;
+        bytes[3152..3184].fill(0x11);
+        bytes[3184..3216].fill(0x12);
+        bytes[3216..3472].fill(0x13);
+        bytes[3472..3536].fill(7);
+        bytes[3536] = 9;
         bytes[40..52].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
         bytes[55..57].copy_from_slice(b"ab");
         bytes[55 + 2 * 1023] = b'c';

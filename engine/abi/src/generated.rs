@@ -155,6 +155,23 @@ pub mod r#instar {
                         };
                         decoder.decode_submessage_delimited(mut_ref)?;
                     }
+                    30u32 => {
+                        let mut_ref = loop {
+                            if let ::core::option::Option::Some(variant) = &mut self
+                                .r#payload
+                            {
+                                if let GuestMessage_::Payload::DiskExtent(variant) = &mut *variant {
+                                    break &mut *variant;
+                                }
+                            }
+                            self.r#payload = ::core::option::Option::Some(
+                                GuestMessage_::Payload::DiskExtent(
+                                    ::core::default::Default::default(),
+                                ),
+                            );
+                        };
+                        decoder.decode_submessage_delimited(mut_ref)?;
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -280,6 +297,20 @@ pub mod r#instar {
                         break 'oneof (::core::result::Result::<usize, _>::Err(err));
                     }
                 }
+                match ::micropb::const_map!(
+                    ::micropb::const_map!(< DiskExtentMessage as ::micropb::MessageEncode
+                    > ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), |
+                    size | size + 2usize
+                ) {
+                    ::core::result::Result::Ok(size) => {
+                        if size > max_size {
+                            max_size = size;
+                        }
+                    }
+                    ::core::result::Result::Err(err) => {
+                        break 'oneof (::core::result::Result::<usize, _>::Err(err));
+                    }
+                }
                 ::core::result::Result::Ok(max_size)
             } {
                 ::core::result::Result::Ok(size) => {
@@ -336,6 +367,11 @@ pub mod r#instar {
                     GuestMessage_::Payload::CheckFinding(val_ref) => {
                         let val_ref = &*val_ref;
                         encoder.encode_varint32(178u32)?;
+                        val_ref.encode_len_delimited(encoder)?;
+                    }
+                    GuestMessage_::Payload::DiskExtent(val_ref) => {
+                        let val_ref = &*val_ref;
+                        encoder.encode_varint32(242u32)?;
                         val_ref.encode_len_delimited(encoder)?;
                     }
                 }
@@ -411,6 +447,14 @@ pub mod r#instar {
                                     val_ref.compute_size(),
                                 );
                     }
+                    GuestMessage_::Payload::DiskExtent(val_ref) => {
+                        let val_ref = &*val_ref;
+                        size
+                            += 2usize
+                                + ::micropb::size::sizeof_len_record(
+                                    val_ref.compute_size(),
+                                );
+                    }
                 }
             }
             size
@@ -429,6 +473,7 @@ pub mod r#instar {
             Snapshot(super::SnapshotMessage),
             Bitmap(super::BitmapMessage),
             CheckFinding(super::CheckFindingMessage),
+            DiskExtent(super::DiskExtentMessage),
         }
     }
     /// Why an operation was refused or failed; with it, nothing else in a result means anything.
@@ -766,6 +811,8 @@ pub mod r#instar {
         pub r#preallocate: ::core::option::Option<ExtentMessage>,
         /// Length that the external data file must be given, if the image has one.
         pub r#data_file_size_after: ::core::option::Option<u64>,
+        /// What becomes of the files of its extents, if they have files of their own.
+        pub r#extents_after: ::core::option::Option<ExtentsAfterMessage>,
     }
     impl ResizeResultMessage {
         /// Return a reference to `error` as an `Option`
@@ -782,6 +829,11 @@ pub mod r#instar {
         #[inline]
         pub fn r#data_file_size_after(&self) -> ::core::option::Option<&u64> {
             self.r#data_file_size_after.as_ref()
+        }
+        /// Return a reference to `extents_after` as an `Option`
+        #[inline]
+        pub fn r#extents_after(&self) -> ::core::option::Option<&ExtentsAfterMessage> {
+            self.r#extents_after.as_ref()
         }
     }
     impl ::micropb::MessageDecode for ResizeResultMessage {
@@ -912,6 +964,17 @@ pub mod r#instar {
                             *mut_ref = val as _;
                         };
                     }
+                    20u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#extents_after
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            decoder.decode_submessage_delimited(mut_ref)?;
+                        };
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -1019,6 +1082,18 @@ pub mod r#instar {
                     break 'msg (::core::result::Result::<usize, _>::Err(err));
                 }
             }
+            match ::micropb::const_map!(
+                ::micropb::const_map!(< ExtentsAfterMessage as ::micropb::MessageEncode >
+                ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), | size |
+                size + 2usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
             ::core::result::Result::Ok(max_size)
         };
         fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
@@ -1088,6 +1163,12 @@ pub mod r#instar {
                     encoder.encode_varint64(*val_ref as _)?;
                 }
             }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#extents_after() {
+                    encoder.encode_varint32(162u32)?;
+                    val_ref.encode_len_delimited(encoder)?;
+                }
+            }
             Ok(())
         }
         fn compute_size(&self) -> usize {
@@ -1150,6 +1231,173 @@ pub mod r#instar {
                     size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
                 }
             }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#extents_after() {
+                    size
+                        += 2usize
+                            + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            size
+        }
+    }
+    /// What becomes of the files that a disk's extents have.
+    #[derive(Debug, Default, PartialEq, Clone, Copy)]
+    pub struct ExtentsAfterMessage {
+        /// How many are still a part of the disk.
+        pub r#kept: u32,
+        /// Length that the last of them must be given, if it must.
+        pub r#last_length: ::core::option::Option<u64>,
+        /// The descriptor must be in its place before the extents change: ask once more.
+        pub r#again: bool,
+    }
+    impl ExtentsAfterMessage {
+        /// Return a reference to `last_length` as an `Option`
+        #[inline]
+        pub fn r#last_length(&self) -> ::core::option::Option<&u64> {
+            self.r#last_length.as_ref()
+        }
+    }
+    impl ::micropb::MessageDecode for ExtentsAfterMessage {
+        fn decode<IMPL_MICROPB_READ: ::micropb::PbRead>(
+            &mut self,
+            decoder: &mut ::micropb::PbDecoder<IMPL_MICROPB_READ>,
+            len: usize,
+        ) -> Result<(), ::micropb::DecodeError<IMPL_MICROPB_READ::Error>> {
+            use ::micropb::{PbBytes, PbString, PbVec, PbMap, FieldDecode};
+            let before = decoder.bytes_read();
+            while decoder.bytes_read() - before < len {
+                let tag = decoder.decode_tag()?;
+                match tag.field_num() {
+                    0 => return Err(::micropb::DecodeError::ZeroField),
+                    1u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#kept;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    2u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#last_length
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            let val = decoder.decode_varint64()?;
+                            *mut_ref = val as _;
+                        };
+                    }
+                    3u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#again;
+                        {
+                            let val = decoder.decode_bool()?;
+                            let val_ref = &val;
+                            if *val_ref {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    _ => {
+                        decoder.skip_wire_value(tag.wire_type())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    impl ::micropb::MessageEncode for ExtentsAfterMessage {
+        const MAX_SIZE: ::core::result::Result<usize, &'static str> = 'msg: {
+            let mut max_size = 0;
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(1usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            ::core::result::Result::Ok(max_size)
+        };
+        fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
+            &self,
+            encoder: &mut ::micropb::PbEncoder<IMPL_MICROPB_WRITE>,
+        ) -> Result<(), IMPL_MICROPB_WRITE::Error> {
+            use ::micropb::{PbMap, FieldEncode};
+            {
+                let val_ref = &self.r#kept;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(8u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#last_length() {
+                    encoder.encode_varint32(16u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#again;
+                if *val_ref {
+                    encoder.encode_varint32(24u32)?;
+                    encoder.encode_bool(*val_ref)?;
+                }
+            }
+            Ok(())
+        }
+        fn compute_size(&self) -> usize {
+            use ::micropb::{PbMap, FieldEncode};
+            let mut size = 0;
+            {
+                let val_ref = &self.r#kept;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#last_length() {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#again;
+                if *val_ref {
+                    size += 1usize + 1;
+                }
+            }
             size
         }
     }
@@ -1176,6 +1424,8 @@ pub mod r#instar {
         pub r#qcow2: ::core::option::Option<Qcow2InfoMessage>,
         /// What its LUKS header says, if it is encrypted with LUKS.
         pub r#luks: ::core::option::Option<LuksMessage>,
+        /// What only VMDK has.
+        pub r#vmdk: ::core::option::Option<VmdkInfoMessage>,
     }
     impl InfoResultMessage {
         /// Return a reference to `cluster_size` as an `Option`
@@ -1197,6 +1447,11 @@ pub mod r#instar {
         #[inline]
         pub fn r#luks(&self) -> ::core::option::Option<&LuksMessage> {
             self.r#luks.as_ref()
+        }
+        /// Return a reference to `vmdk` as an `Option`
+        #[inline]
+        pub fn r#vmdk(&self) -> ::core::option::Option<&VmdkInfoMessage> {
+            self.r#vmdk.as_ref()
         }
     }
     impl ::micropb::MessageDecode for InfoResultMessage {
@@ -1330,6 +1585,17 @@ pub mod r#instar {
                             decoder.decode_submessage_delimited(mut_ref)?;
                         };
                     }
+                    20u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#vmdk
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            decoder.decode_submessage_delimited(mut_ref)?;
+                        };
+                    }
                     _ => {
                         decoder.skip_wire_value(tag.wire_type())?;
                     }
@@ -1448,6 +1714,18 @@ pub mod r#instar {
                     break 'msg (::core::result::Result::<usize, _>::Err(err));
                 }
             }
+            match ::micropb::const_map!(
+                ::micropb::const_map!(< VmdkInfoMessage as ::micropb::MessageEncode >
+                ::MAX_SIZE, | size | ::micropb::size::sizeof_len_record(size)), | size |
+                size + 2usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
             ::core::result::Result::Ok(max_size)
         };
         fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
@@ -1521,6 +1799,12 @@ pub mod r#instar {
                     val_ref.encode_len_delimited(encoder)?;
                 }
             }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#vmdk() {
+                    encoder.encode_varint32(162u32)?;
+                    val_ref.encode_len_delimited(encoder)?;
+                }
+            }
             Ok(())
         }
         fn compute_size(&self) -> usize {
@@ -1586,6 +1870,400 @@ pub mod r#instar {
                     size
                         += 1usize
                             + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#vmdk() {
+                    size
+                        += 2usize
+                            + ::micropb::size::sizeof_len_record(val_ref.compute_size());
+                }
+            }
+            size
+        }
+    }
+    /// What only VMDK has to say.
+    #[derive(Debug, Default, PartialEq, Clone)]
+    pub struct VmdkInfoMessage {
+        /// Identifies the content.
+        pub r#cid: u32,
+        /// That of the parent, all ones for none.
+        pub r#parent_cid: u32,
+        /// The word for the kind of image.
+        pub r#create_type: ::heapless::Vec<u8, 1023>,
+    }
+    impl VmdkInfoMessage {}
+    impl ::micropb::MessageDecode for VmdkInfoMessage {
+        fn decode<IMPL_MICROPB_READ: ::micropb::PbRead>(
+            &mut self,
+            decoder: &mut ::micropb::PbDecoder<IMPL_MICROPB_READ>,
+            len: usize,
+        ) -> Result<(), ::micropb::DecodeError<IMPL_MICROPB_READ::Error>> {
+            use ::micropb::{PbBytes, PbString, PbVec, PbMap, FieldDecode};
+            let before = decoder.bytes_read();
+            while decoder.bytes_read() - before < len {
+                let tag = decoder.decode_tag()?;
+                match tag.field_num() {
+                    0 => return Err(::micropb::DecodeError::ZeroField),
+                    1u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#cid;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    2u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#parent_cid;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    3u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#create_type;
+                        {
+                            decoder
+                                .decode_bytes(mut_ref, ::micropb::Presence::Implicit)?;
+                        };
+                    }
+                    _ => {
+                        decoder.skip_wire_value(tag.wire_type())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    impl ::micropb::MessageEncode for VmdkInfoMessage {
+        const MAX_SIZE: ::core::result::Result<usize, &'static str> = 'msg: {
+            let mut max_size = 0;
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(1025usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            ::core::result::Result::Ok(max_size)
+        };
+        fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
+            &self,
+            encoder: &mut ::micropb::PbEncoder<IMPL_MICROPB_WRITE>,
+        ) -> Result<(), IMPL_MICROPB_WRITE::Error> {
+            use ::micropb::{PbMap, FieldEncode};
+            {
+                let val_ref = &self.r#cid;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(8u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#parent_cid;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(16u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#create_type;
+                if !val_ref.is_empty() {
+                    encoder.encode_varint32(26u32)?;
+                    encoder.encode_bytes(val_ref)?;
+                }
+            }
+            Ok(())
+        }
+        fn compute_size(&self) -> usize {
+            use ::micropb::{PbMap, FieldEncode};
+            let mut size = 0;
+            {
+                let val_ref = &self.r#cid;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#parent_cid;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#create_type;
+                if !val_ref.is_empty() {
+                    size += 1usize + ::micropb::size::sizeof_len_record(val_ref.len());
+                }
+            }
+            size
+        }
+    }
+    /// A part of a disk that is in several.
+    #[derive(Debug, Default, PartialEq, Clone)]
+    pub struct DiskExtentMessage {
+        /// Its file's name, empty for the image's own.
+        pub r#name: ::heapless::Vec<u8, 1023>,
+        /// 0 for the image's own, 1 FLAT, 2 SPARSE, 3 VMFS.
+        pub r#kind: u32,
+        /// Its part of the disk in bytes.
+        pub r#virtual_size: u64,
+        /// Bytes of a grain, if it has grains.
+        pub r#cluster_size: ::core::option::Option<u64>,
+        /// Its grains are compressed.
+        pub r#compressed: bool,
+    }
+    impl DiskExtentMessage {
+        /// Return a reference to `cluster_size` as an `Option`
+        #[inline]
+        pub fn r#cluster_size(&self) -> ::core::option::Option<&u64> {
+            self.r#cluster_size.as_ref()
+        }
+    }
+    impl ::micropb::MessageDecode for DiskExtentMessage {
+        fn decode<IMPL_MICROPB_READ: ::micropb::PbRead>(
+            &mut self,
+            decoder: &mut ::micropb::PbDecoder<IMPL_MICROPB_READ>,
+            len: usize,
+        ) -> Result<(), ::micropb::DecodeError<IMPL_MICROPB_READ::Error>> {
+            use ::micropb::{PbBytes, PbString, PbVec, PbMap, FieldDecode};
+            let before = decoder.bytes_read();
+            while decoder.bytes_read() - before < len {
+                let tag = decoder.decode_tag()?;
+                match tag.field_num() {
+                    0 => return Err(::micropb::DecodeError::ZeroField),
+                    1u32 => {
+                        if tag.wire_type() != 2u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#name;
+                        {
+                            decoder
+                                .decode_bytes(mut_ref, ::micropb::Presence::Implicit)?;
+                        };
+                    }
+                    2u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#kind;
+                        {
+                            let val = decoder.decode_varint32()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    3u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#virtual_size;
+                        {
+                            let val = decoder.decode_varint64()?;
+                            let val_ref = &val;
+                            if *val_ref != 0 {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    4u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut *self
+                            .r#cluster_size
+                            .get_or_insert_with(::core::default::Default::default);
+                        {
+                            let val = decoder.decode_varint64()?;
+                            *mut_ref = val as _;
+                        };
+                    }
+                    5u32 => {
+                        if tag.wire_type() != 0u8 {
+                            return Err(::micropb::DecodeError::WrongWireType);
+                        }
+                        let mut_ref = &mut self.r#compressed;
+                        {
+                            let val = decoder.decode_bool()?;
+                            let val_ref = &val;
+                            if *val_ref {
+                                *mut_ref = val as _;
+                            }
+                        };
+                    }
+                    _ => {
+                        decoder.skip_wire_value(tag.wire_type())?;
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+    impl ::micropb::MessageEncode for DiskExtentMessage {
+        const MAX_SIZE: ::core::result::Result<usize, &'static str> = 'msg: {
+            let mut max_size = 0;
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(1025usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(5usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(10usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            match ::micropb::const_map!(
+                ::core::result::Result::Ok(1usize), | size | size + 1usize
+            ) {
+                ::core::result::Result::Ok(size) => {
+                    max_size += size;
+                }
+                ::core::result::Result::Err(err) => {
+                    break 'msg (::core::result::Result::<usize, _>::Err(err));
+                }
+            }
+            ::core::result::Result::Ok(max_size)
+        };
+        fn encode<IMPL_MICROPB_WRITE: ::micropb::PbWrite>(
+            &self,
+            encoder: &mut ::micropb::PbEncoder<IMPL_MICROPB_WRITE>,
+        ) -> Result<(), IMPL_MICROPB_WRITE::Error> {
+            use ::micropb::{PbMap, FieldEncode};
+            {
+                let val_ref = &self.r#name;
+                if !val_ref.is_empty() {
+                    encoder.encode_varint32(10u32)?;
+                    encoder.encode_bytes(val_ref)?;
+                }
+            }
+            {
+                let val_ref = &self.r#kind;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(16u32)?;
+                    encoder.encode_varint32(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#virtual_size;
+                if *val_ref != 0 {
+                    encoder.encode_varint32(24u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#cluster_size() {
+                    encoder.encode_varint32(32u32)?;
+                    encoder.encode_varint64(*val_ref as _)?;
+                }
+            }
+            {
+                let val_ref = &self.r#compressed;
+                if *val_ref {
+                    encoder.encode_varint32(40u32)?;
+                    encoder.encode_bool(*val_ref)?;
+                }
+            }
+            Ok(())
+        }
+        fn compute_size(&self) -> usize {
+            use ::micropb::{PbMap, FieldEncode};
+            let mut size = 0;
+            {
+                let val_ref = &self.r#name;
+                if !val_ref.is_empty() {
+                    size += 1usize + ::micropb::size::sizeof_len_record(val_ref.len());
+                }
+            }
+            {
+                let val_ref = &self.r#kind;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint32(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#virtual_size;
+                if *val_ref != 0 {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                if let ::core::option::Option::Some(val_ref) = self.r#cluster_size() {
+                    size += 1usize + ::micropb::size::sizeof_varint64(*val_ref as _);
+                }
+            }
+            {
+                let val_ref = &self.r#compressed;
+                if *val_ref {
+                    size += 1usize + 1;
                 }
             }
             size

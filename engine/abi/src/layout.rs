@@ -74,7 +74,7 @@ pub const CALL_TABLE: Area = Area::new(0x8_0000, 0x8_1000);
 /// One of the structures of [`crate::config`].
 pub const CONFIG: Area = Area::new(0x8_1000, 0x8_2000);
 /// The [`crate::boot::BootInfo`].
-pub const BOOT_INFO: Area = Area::new(0x8_2000, 0x8_3000);
+pub const BOOT_INFO: Area = Area::new(0x8_2000, 0x8_4000);
 /// Virtqueue and request headers of the block device.
 pub const QUEUE: Area = Area::new(0x10_0000, 0x10_1000);
 /// Debug and panic text on its way to the host.
@@ -141,8 +141,14 @@ pub const WINDOW_SECTORS: u64 = 1 << WINDOW_BITS;
 pub const WINDOW_LEN: u64 = WINDOW_SECTORS * SECTOR;
 /// Most layers of a backing chain.
 pub const MAX_LAYERS: usize = 200;
-/// Most files of a job: the image, its data file, and the same of each layer behind it.
-pub const MAX_FILES: usize = 2 + 2 * MAX_LAYERS;
+/// Most files that the extents of one disk have.
+pub const MAX_EXTENTS: usize = 960;
+/// Most files of a job: the image, its data file and the same of each layer behind it, or the image and its
+/// extents.
+pub const MAX_FILES: usize = {
+    let (chain, disk) = (2 + 2 * MAX_LAYERS, 1 + MAX_EXTENTS);
+    if chain > disk { chain } else { disk }
+};
 
 /// First sector of file `file`.
 #[must_use]

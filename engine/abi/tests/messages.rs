@@ -2,9 +2,10 @@
 
 use heapless::Vec as Bytes;
 use instar_abi::message::{
-    BitmapMessage, CheckFindingMessage, CheckResultMessage, ErrorMessage, ExtentMessage, FindingFault,
-    FindingKind, FindingTable, GuestMessage, GuestMessage_::Payload, ImageFormat, InfoResultMessage,
-    Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, SnapshotMessage, UnlockResultMessage,
+    BitmapMessage, CheckFindingMessage, CheckResultMessage, DiskExtentMessage, ErrorMessage, ExtentMessage,
+    ExtentsAfterMessage, FindingFault, FindingKind, FindingTable, GuestMessage, GuestMessage_::Payload,
+    ImageFormat, InfoResultMessage, Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, SnapshotMessage,
+    UnlockResultMessage, VmdkInfoMessage,
 };
 use instar_abi::micropb::{MessageDecode, MessageEncode, PbEncoder};
 
@@ -35,6 +36,7 @@ fn resize() -> ResizeResultMessage {
         old_virtual_size: 4,
         preallocate: Some(ExtentMessage { offset: 5, length: 6 }),
         data_file_size_after: Some(8),
+        extents_after: None,
         error: None,
     }
 }
@@ -86,6 +88,7 @@ fn info_result() {
         qcow2: Some(qcow2),
         error: None,
         luks: None,
+        vmdk: None,
     };
     golden(
         Payload::InfoResult(info),
@@ -138,4 +141,22 @@ fn check_result() {
         error: None,
     };
     golden(Payload::CheckResult(check), "5a 16 0802 1001 1802 2003 2804 3805 4006 4807 5008 5809 600a");
+}
+
+#[test]
+fn extents_are_field_30_and_what_becomes_of_them_field_20() {
+    let extent = DiskExtentMessage {
+        name: name("x"),
+        kind: 2,
+        virtual_size: 1,
+        cluster_size: Some(2),
+        compressed: true,
+    };
+    golden(Payload::DiskExtent(extent), "f201 0b 0a0178 1002 1801 2002 2801");
+    let after = ExtentsAfterMessage { kept: 1, last_length: Some(2), again: true };
+    let outcome = ResizeResultMessage { extents_after: Some(after), ..ResizeResultMessage::default() };
+    golden(Payload::ResizeResult(outcome), "62 09 a201 06 0801 1002 1801");
+    let vmdk = VmdkInfoMessage { cid: 1, parent_cid: 2, create_type: name("y") };
+    let info = InfoResultMessage { vmdk: Some(vmdk), ..InfoResultMessage::default() };
+    golden(Payload::InfoResult(info), "52 0a a201 07 0801 1002 1a0179");
 }

@@ -22,6 +22,8 @@ const NO_FORMAT: &str = "Backing file specified without backing format";
 pub struct Behind {
     /// Virtual size in bytes, if the file was looked at.
     pub size: Option<u64>,
+    /// What identifies the content of a VMDK image.
+    pub cid: Option<u32>,
     /// What tells the files of the chain from every other file: they must not be overwritten.
     pub files: Vec<(u64, u64)>,
 }
@@ -50,7 +52,8 @@ impl Behind {
                 "Error: Trying to create an image with the same filename as the backing file",
             ));
         }
-        if unlooked {
+        // A descriptor tells what its parent has.
+        if unlooked && !options.tells_content() {
             let named = options.backing_format.is_some();
             return if named { Ok(Self::default()) } else { Err(failed(NO_FORMAT)) };
         }
@@ -66,7 +69,8 @@ impl Behind {
             return Err(failed(&format!("{NO_FORMAT}\nDetected format of {probed}.")));
         }
         let files = others.files().chain([&image.file]).map(identity).collect::<Result<_, _>>();
-        Ok(Self { size: Some(info.virtual_size), files: files.map_err(|e| failed(&e))? })
+        let cid = info.vmdk.map(|vmdk| vmdk.cid);
+        Ok(Self { size: Some(info.virtual_size), cid, files: files.map_err(|e| failed(&e))? })
     }
 }
 

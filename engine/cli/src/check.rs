@@ -35,10 +35,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
         CheckRequest { format: image.format, repair, unlocked: false, identity: identity::fresh()? };
     let engine = engine::open(args.engine.engine)?;
     source.check_encryption(engine.as_ref(), &image)?;
-    let mut finished = engine.check(&image.file, &request, &mut show_finding)?;
+    let mut finished = engine.check(&image.file, &[], &request, &mut show_finding)?;
     if source.unlock(engine.as_ref(), &image, &finished.result)? {
         request.unlocked = true;
-        finished = engine.check(&image.file, &request, &mut show_finding)?;
+        finished = engine.check(&image.file, &[], &request, &mut show_finding)?;
     }
     let report = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
     if !args.quiet {

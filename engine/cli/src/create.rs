@@ -15,11 +15,12 @@ use crate::others;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
 use crate::space;
-use instar_ops::{CreateRequest, Format, OpError, Refusal};
+use instar_ops::{CreateRequest, Format, Label, OpError, Refusal, VmdkOptions};
 use instar_vmm::Stats;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt;
 
 /// What is said before whatever keeps a new image from getting its size.
@@ -95,8 +96,25 @@ fn request(args: &CreateArgs, file: &OsStr) -> Result<(CreateRequest, Options, B
         let details = options.formatting(size);
         to_stdout(&format!("Formatting '{}', fmt={details}\n", shown(file)))?;
     }
-    let request = options.request(size).map_err(failed)?;
-    Ok((CreateRequest { identity: identity::fresh()?, ..request }, options, behind))
+    let mut request = options.request(size).map_err(failed)?;
+    request.identity = identity::fresh()?;
+    if format == Format::Vmdk {
+        name_vmdk(&mut request.vmdk, file, &options, &behind).map_err(failed)?;
+    }
+    Ok((request, options, behind))
+}
+
+/// Has the descriptor name its own file, and tell the content of the one behind it.
+fn name_vmdk(vmdk: &mut VmdkOptions, file: &OsStr, options: &Options, behind: &Behind) -> Result<(), String> {
+    let name = ImageName::new(file)?;
+    let name = name.path().file_name().unwrap_or_default().as_bytes();
+    // What ends a name in a descriptor.
+    let label = Label::new(name).filter(|_| !name.contains(&b'"') && !name.contains(&b'\n'));
+    vmdk.name = label.ok_or("a descriptor cannot name a file of this name")?;
+    if options.backing_file.is_some() {
+        vmdk.parent_cid = Some(behind.cid.ok_or("backing_file must be a vmdk image")?);
+    }
+    Ok(())
 }
 
 fn operand_size(word: &OsStr) -> Result<u64, CliError> {
@@ -123,7 +141,7 @@ fn fill(
     failed: &dyn Fn(String) -> CliError,
 ) -> Result<Stats, CliError> {
     let mode = request.qcow2.preallocation;
-    let finished = engine.create(file, request)?;
+    let finished = engine.create(file, &[], request)?;
     let outcome = finished.result.map_err(|error| match (error, space::text(&error, mode, false)) {
         (_, Some(text)) => failed(format!("{NOT_RESIZED}{text}")),
         (OpError::Io(e), None) => failed(io_text(&e)),

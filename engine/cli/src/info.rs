@@ -60,7 +60,7 @@ pub fn run(args: &InfoArgs) -> Result<(), CliError> {
 
 fn look(engine: &dyn Engine, image: Image, stats: &mut Vec<Stats>) -> Result<Looked, CliError> {
     let request = InfoRequest { format: image.format };
-    let finished = engine.info(&image.file, &request)?;
+    let finished = engine.info(&image.file, &[], &request)?;
     let (info, items) = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
     stats.push(finished.stats);
     let sizes = image.host_sizes()?;

@@ -140,6 +140,12 @@ impl Options {
         Ok(())
     }
 
+    /// Whether a new image tells what identifies the content of its backing file.
+    #[must_use]
+    pub fn tells_content(&self) -> bool {
+        self.format == Format::Vmdk
+    }
+
     /// Takes what `-b` and `-F` say, which count more than `-o`.
     ///
     /// # Errors
@@ -169,8 +175,8 @@ impl Options {
             Format::Vhd => format!("vpc size={size}{}{preallocation}", self.vhd.formatting()),
             Format::Vhdx => format!("vhdx size={size}{}{preallocation}", self.vhdx.formatting()),
             Format::Vmdk => {
-                let names = self.formatting_names();
-                format!("vmdk size={size}{names}{}{preallocation}", self.vmdk.formatting())
+                let (first, names) = (self.vmdk.formatting_first(), self.formatting_names());
+                format!("vmdk size={size}{first}{names}{}{preallocation}", self.vmdk.formatting())
             }
             other => format!("{} size={size}{preallocation}", format_name(other)),
         }
@@ -214,7 +220,7 @@ impl Options {
         Ok(CreateRequest {
             vhd: self.vhd.values()?,
             vhdx: self.vhdx.values()?,
-            vmdk: self.vmdk.values()?,
+            vmdk: self.vmdk.values(self.backing_file.is_some())?,
             qcow2: self.qcow2()?,
             ..CreateRequest::new(self.format, size)
         })

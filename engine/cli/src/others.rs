@@ -104,6 +104,7 @@ impl OtherFiles {
             layers: self.layers.iter().map(Layer::files).collect(),
             detached: false,
             unlocked: false,
+            extents: Vec::new(),
         }
     }
 
@@ -190,7 +191,7 @@ fn describe(
     file: &File,
     format: Option<Format>,
 ) -> Result<Result<ImageInfo, String>, CliError> {
-    let finished = engine.info(file, &InfoRequest { format })?;
+    let finished = engine.info(file, &[], &InfoRequest { format })?;
     Ok(finished.result.map(|(info, _)| info).map_err(|error| error.to_string()))
 }
 

@@ -40,7 +40,8 @@ pub fn give_back(engine: &dyn Engine, image: &Image, unlocked: bool) {
         return;
     }
     let request = CheckRequest { format: image.format, unlocked, ..CheckRequest::default() };
-    let Ok(Ok(report)) = engine.check(&image.file, &request, &mut |_| {}).map(|finished| finished.result)
+    let Ok(Ok(report)) =
+        engine.check(&image.file, &[], &request, &mut |_| {}).map(|finished| finished.result)
     else {
         return;
     };

@@ -1,7 +1,7 @@
 //! The files that belong to an image, and how a guest is told of them.
 
 use crate::{Disk, Format, ReadAt};
-pub use instar_abi::layout::MAX_LAYERS;
+pub use instar_abi::layout::{MAX_EXTENTS, MAX_LAYERS};
 
 /// The other files of the image that is resized, opened by whoever decided that they may be.
 #[derive(Default)]
@@ -14,6 +14,9 @@ pub struct Companions<'a, 'f> {
     pub detached: bool,
     /// Whether the passphrase of an encrypted image is known.
     pub unlocked: bool,
+    /// The files of its extents in the order of the disk, those that are new and empty behind them; [`MAX_EXTENTS`] at
+    /// most.
+    pub extents: &'a mut [&'f mut dyn Disk],
 }
 
 impl core::fmt::Debug for Companions<'_, '_> {
@@ -23,6 +26,7 @@ impl core::fmt::Debug for Companions<'_, '_> {
             .field("backing", &self.backing.len())
             .field("detached", &self.detached)
             .field("unlocked", &self.unlocked)
+            .field("extents", &self.extents.len())
             .finish()
     }
 }
@@ -58,6 +62,8 @@ pub struct Attached {
     pub detached: bool,
     /// Whether the passphrase of an encrypted image is known.
     pub unlocked: bool,
+    /// How many files of extents there are, behind all others.
+    pub extents: u32,
 }
 
 impl Attached {
@@ -75,5 +81,11 @@ impl Attached {
     pub fn files(&self) -> u64 {
         let of_layer = |shape: &LayerShape| 1_u64.saturating_add(u64::from(shape.data_file));
         self.first_layer().saturating_add(self.layers.iter().map(of_layer).sum())
+    }
+
+    /// How many files there are with those of extents.
+    #[must_use]
+    pub fn all_files(&self) -> u64 {
+        self.files().saturating_add(u64::from(self.extents))
     }
 }

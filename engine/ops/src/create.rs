@@ -15,6 +15,19 @@ pub fn create<D: Disk>(
     request: &CreateRequest,
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
+    create_with(disk, &mut [], request, scratch)
+}
+
+/// As [`create`], of an image whose `extents` have files of their own, which are empty.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_with<D: Disk>(
+    disk: &mut D,
+    extents: &mut [&mut dyn Disk],
+    request: &CreateRequest,
+    scratch: &mut [u8],
+) -> Result<ResizeOutcome, OpError> {
     let size = raw::virtual_size(request.size);
     if size > MAX_BYTES {
         return Err(Refusal::SizeTooLarge.into());
@@ -25,7 +38,8 @@ pub fn create<D: Disk>(
         Format::Qed => return Err(Refusal::CreateQed.into()),
         Format::Luks => return Err(Refusal::CreateLuks.into()),
         Format::Vhdx => crate::vhdx::create(disk, (request, size), scratch)?,
-        Format::Vhd | Format::Vmdk => return Err(Refusal::CreateFormat.into()),
+        Format::Vmdk => crate::vmdk::create(disk, extents, request, scratch)?,
+        Format::Vhd => return Err(Refusal::CreateFormat.into()),
     };
     Ok(ResizeOutcome {
         format: request.format,
@@ -36,6 +50,7 @@ pub fn create<D: Disk>(
         file_size_after,
         preallocate: space(request, size),
         data_file_size_after: data_file_size(request, size),
+        extents_after: None,
     })
 }
 

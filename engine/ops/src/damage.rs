@@ -31,5 +31,29 @@ numbered_errors! {
         1210 VhdxOverRegion { entry, offset } => "BAT entry {entry}: the block at {offset} overlaps with the header, the log or a region",
         /// A block on top of a block.
         1211 VhdxOverBlock { entry, offset } => "BAT entry {entry}: the block at {offset} overlaps with another one",
+        /// Of a sparse extent.
+        1300 VmdkNoTable { index } => "grain directory entry {index} names no table: a write to its area would destroy the image",
+        /// As above.
+        1301 VmdkNoRedundantTable { index } => "redundant grain directory entry {index} names no table: a write to its area would destroy the image",
+        /// As above.
+        1302 VmdkTable { index, sector } => "grain directory entry {index} names sector {sector}, where no table can be",
+        /// As above.
+        1303 VmdkRedundantTable { index, sector } => "redundant grain directory entry {index} names sector {sector}, where no table can be",
+        /// As above.
+        1304 VmdkGrain { grain, sector } => "grain {grain} cannot be at sector {sector}",
+        /// As above.
+        1305 VmdkShared { grain, sector } => "grain {grain} is at sector {sector}, where something else is too",
+        /// As above.
+        1306 VmdkDiffers { grain, sector } => "the redundant table has grain {grain} at sector {sector}, the table somewhere else",
+        /// Of a descriptor.
+        1307 VmdkDescriptorSize { said, has } => "the descriptor says {said} sectors, the extent has {has}",
+        /// Of a sparse extent.
+        1308 VmdkUnclean => "the extent was not closed properly",
+        /// As above.
+        1309 VmdkDirectory { sector } => "a grain directory cannot be at sector {sector}",
+        /// As above.
+        1310 VmdkOverlap { sector } => "two tables or directories are at sector {sector}",
+        /// Of a flat extent.
+        1311 VmdkFlatShort { extent, bytes } => "extent {extent} needs {bytes} bytes, which its file does not have",
     }
 }

@@ -143,6 +143,10 @@ numbered_errors! {
         583 CreateVhdxBlock => "Block size must be a power of two",
         /// A backing file in a format of which no disk is read here.
         584 LayerFormat => "backing files in this format are not supported",
+        /// Whoever holds the files has not opened those of the extents.
+        670 ExtentsClosed => "the files of the extents are not open",
+        /// So many more are needed, new and empty.
+        671 ExtentsWanted { count } => "{count} more extents are needed",
     }
 }
 
@@ -151,9 +155,10 @@ impl OpError {
     #[must_use]
     pub const fn unsupported(probed: Probed) -> Option<Self> {
         Some(Self::Refused(match probed {
-            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks | Probed::Vhdx => return None,
+            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks | Probed::Vhdx | Probed::Vmdk => {
+                return None;
+            }
             Probed::Qcow => Refusal::Qcow,
-            Probed::Vmdk => Refusal::Vmdk,
             Probed::Vhd => Refusal::Vhd,
             Probed::VhdFixed => Refusal::VhdFixed,
             Probed::Vdi => Refusal::Vdi,

@@ -30,11 +30,26 @@ pub fn info<D: ReadAt>(
     scratch: &mut [u8],
     items: &mut dyn FnMut(InfoItem),
 ) -> Result<ImageInfo, OpError> {
+    info_with(disk, &mut [], request, scratch, items)
+}
+
+/// As [`info`], of an image whose `extents` have files of their own. Without them their own headers are not looked at.
+///
+/// # Errors
+/// As [`info`].
+pub fn info_with<D: ReadAt>(
+    disk: &mut D,
+    extents: &mut [&mut dyn Disk],
+    request: &InfoRequest,
+    scratch: &mut [u8],
+    items: &mut dyn FnMut(InfoItem),
+) -> Result<ImageInfo, OpError> {
     let header = match open(disk, request.format)? {
         Opened::Raw => return Ok(raw(disk.len())),
         Opened::Qed(header) => return Ok(crate::qed::info(disk, &header)?),
         Opened::Vhdx => return crate::vhdx::info(disk),
         Opened::Luks(header) => return Ok(luks::info(&header, disk.len())?),
+        Opened::Vmdk(kind) => return vmdk::info(disk, extents, kind, scratch, items),
         Opened::Qcow2(header) => header,
     };
     let encrypted = Opened::Qcow2(header).encrypted(disk)?;
@@ -62,6 +77,7 @@ fn raw(len: u64) -> ImageInfo {
         backing_file: Name::new(),
         backing_format: Name::new(),
         qcow2: None,
+        vmdk: None,
         luks: None,
     }
 }
@@ -87,6 +103,7 @@ fn qcow2<R: ReadAt>(disk: &mut R, header: &Header) -> Result<ImageInfo, OpError>
             data_file,
         }),
         luks: None,
+        vmdk: None,
     })
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn info(header: &Header, len: u64) -> Result<ImageInfo, ImageError> {
         backing_file: Name::new(),
         backing_format: Name::new(),
         qcow2: None,
+        vmdk: None,
         luks: Some(described(header)),
     })
 }
@@ -51,5 +52,6 @@ pub(crate) fn resize(header: &Header, len: u64, request: &Request) -> Result<Res
         file_size_after: plan.file_size_after,
         preallocate: plan.preallocate,
         data_file_size_after: None,
+        extents_after: None,
     })
 }

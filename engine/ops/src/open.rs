@@ -21,6 +21,8 @@ pub(crate) enum Opened {
     Luks(luks::Header),
     /// VHDX: its log comes before everything else in it, and nothing was read.
     Vhdx,
+    /// VMDK, whose descriptor was not read yet.
+    Vmdk(crate::vmdk::Vmdk),
 }
 
 /// Opens the image on `disk` as the format `named`, or as what it seems to be.
@@ -39,7 +41,7 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
         Format::Luks => luks_header(disk, 0).map(Opened::Luks),
         Format::Vhd => Err(Refusal::Vhd.into()),
         Format::Vhdx => Ok(Opened::Vhdx),
-        Format::Vmdk => Err(Refusal::Vmdk.into()),
+        Format::Vmdk => crate::vmdk::open(disk).map(Opened::Vmdk),
     }
 }
 
@@ -61,6 +63,7 @@ fn probed<R: ReadAt>(disk: &mut R) -> Result<Format, OpError> {
         None if found == Probed::Qed => Ok(Format::Qed),
         None if found == Probed::Luks => Ok(Format::Luks),
         None if found == Probed::Vhdx => Ok(Format::Vhdx),
+        None if found == Probed::Vmdk => Ok(Format::Vmdk),
         None => Ok(Format::Raw),
     }
 }
@@ -101,8 +104,8 @@ mod tests {
     #[test]
     fn formats_that_nobody_handles_are_refused() {
         let mut disk = MemDisk::new(4096);
-        disk.put(0, b"KDMV");
-        assert_eq!(open(&mut disk, None), Err(Refusal::Vmdk.into()));
+        disk.put(64, &[0x7f, 0x10, 0xda, 0xbe]);
+        assert_eq!(open(&mut disk, None), Err(Refusal::Vdi.into()));
         let mut disk = MemDisk::new(4096);
         disk.put(4096 - 512, b"conectix");
         assert_eq!(open(&mut disk, None), Err(Refusal::VhdFixed.into()));

@@ -26,6 +26,7 @@ pub(crate) fn info<R: ReadAt>(disk: &mut R, header: &Header) -> Result<ImageInfo
         backing_format: Name::from_slice(if raw { NOT_PROBED } else { &[] }).unwrap_or_default(),
         luks: None,
         qcow2: None,
+        vmdk: None,
     })
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn resize<D: Disk>(
         file_size_after: disk.len(),
         preallocate: None,
         data_file_size_after: None,
+        extents_after: None,
     })
 }
 

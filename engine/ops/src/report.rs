@@ -27,6 +27,60 @@ pub struct ImageInfo {
     pub qcow2: Option<Qcow2Info>,
     /// What its LUKS header says, if it is encrypted with LUKS.
     pub luks: Option<LuksInfo>,
+    /// What only VMDK has.
+    pub vmdk: Option<VmdkInfo>,
+}
+
+/// What only VMDK has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmdkInfo {
+    /// Identifies the content.
+    pub cid: u32,
+    /// That of the parent, all ones for none.
+    pub parent_cid: u32,
+    /// The word for the kind of image.
+    pub create_type: Name,
+}
+
+/// A part of a disk that is in several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Its file, relative to the image's directory; empty for the image's own file.
+    pub name: Name,
+    /// What it is.
+    pub kind: ExtentKind,
+    /// Its part of the disk in bytes.
+    pub virtual_size: u64,
+    /// Bytes of a grain, if it is known to have grains.
+    pub cluster_size: Option<u64>,
+    /// Whether its grains are compressed.
+    pub compressed: bool,
+}
+
+/// What an extent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtentKind {
+    /// In the image's own file.
+    Own,
+    /// The disk's bytes.
+    Flat,
+    /// With tables of its own.
+    Sparse,
+    /// The disk's bytes, in ESX's words.
+    Vmfs,
+}
+
+impl ExtentKind {
+    /// The word for it that `qemu-img info` has.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Own => "",
+            Self::Flat => "FLAT",
+            Self::Sparse => "SPARSE",
+            Self::Vmfs => "VMFS",
+        }
+    }
 }
 
 /// What a LUKS header says.
@@ -94,6 +148,8 @@ pub enum InfoItem {
     Snapshot(Snapshot),
     /// A persistent dirty bitmap.
     Bitmap(Bitmap),
+    /// An extent, in the order of the disk.
+    Extent(Extent),
 }
 
 /// An internal snapshot.

@@ -38,6 +38,7 @@ pub fn resize_with<D: Disk>(
     match image {
         Opened::Raw => resize_raw(disk, &wanted),
         Opened::Luks(header) => crate::luks::resize(&header, disk.len(), &wanted),
+        Opened::Vmdk(kind) => crate::vmdk::resize(disk, companions, (kind, &wanted), scratch),
         Opened::Qed(header) => crate::qed::resize(disk, companions, (&header, &wanted), scratch),
         Opened::Vhdx => crate::vhdx::resize(disk, (&wanted, &request.identity), scratch),
         Opened::Qcow2(header) => {
@@ -58,6 +59,7 @@ fn resize_raw<D: Disk>(disk: &mut D, request: &Request) -> Result<ResizeOutcome,
         file_size_after: plan.file_size_after,
         preallocate: plan.preallocate,
         data_file_size_after: None,
+        extents_after: None,
     })
 }
 
@@ -138,6 +140,7 @@ fn run<D: Disk>(
         preallocate: None,
         // As long as the disk, whatever it was before. A raw one is the disk, and keeps its length with it.
         data_file_size_after: (beside && !kept).then_some(plan.new_virtual_size),
+        extents_after: None,
     })
 }
 

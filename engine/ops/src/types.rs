@@ -1,6 +1,7 @@
 //! Requests and outcomes of the four operations: the words that every engine and the command line share.
 
-use crate::{Encryption, Links};
+use crate::{Encryption, Label, Links};
+use instar_abi::config::{MAX_FILE_NAME, MAX_WORD};
 pub use instar_planner::{Identity, Preallocation, ResizeAction, SizeRequest};
 
 /// A disk image format, as far as an operation knows it.
@@ -57,6 +58,20 @@ pub struct ResizeOutcome {
     pub preallocate: Option<(u64, u64)>,
     /// Length that the external data file must be given in bytes, if the image has one.
     pub data_file_size_after: Option<u64>,
+    /// What becomes of the files of its extents, if they have files of their own.
+    pub extents_after: Option<ExtentsAfter>,
+}
+
+/// What becomes of the files that a disk's extents have, once its descriptor is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtentsAfter {
+    /// How many are still a part of the disk; the others are to be removed.
+    pub kept: u32,
+    /// Length in bytes that the last of them must be given, if it must.
+    pub last_len: Option<u64>,
+    /// Whether the descriptor must be in its place before the extents change: the same resize is then to be asked for
+    /// once more.
+    pub again: bool,
 }
 
 /// What to look at.
@@ -173,6 +188,64 @@ pub struct VmdkOptions {
     pub compat6: bool,
     /// `zeroed_grain=on`.
     pub zeroed_grain: bool,
+    /// `adapter_type`.
+    pub adapter: VmdkAdapter,
+    /// `hwversion`; empty for what `compat6` makes of it.
+    pub hardware: Label<MAX_WORD>,
+    /// `toolsversion`; empty for that of no tools.
+    pub tools: Label<MAX_WORD>,
+    /// The name of the image's file, without its directory.
+    pub name: Label<MAX_FILE_NAME>,
+    /// What identifies the content of the backing file, if there is one.
+    pub parent_cid: Option<u32>,
+}
+
+impl VmdkOptions {
+    /// The hardware version.
+    #[must_use]
+    pub fn hardware_version(&self) -> &[u8] {
+        match self.hardware.as_bytes() {
+            b"" if self.compat6 => b"6",
+            b"" => b"4",
+            named => named,
+        }
+    }
+
+    /// The version of the guest's tools.
+    #[must_use]
+    pub fn tools_version(&self) -> &[u8] {
+        match self.tools.as_bytes() {
+            b"" => b"2147483647",
+            named => named,
+        }
+    }
+}
+
+/// The controller that a disk is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VmdkAdapter {
+    /// IDE, with 16 heads.
+    #[default]
+    Ide,
+    /// BusLogic.
+    BusLogic,
+    /// LSI Logic.
+    LsiLogic,
+    /// That of old ESX servers.
+    LegacyEsx,
+}
+
+impl VmdkAdapter {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ide => "ide",
+            Self::BusLogic => "buslogic",
+            Self::LsiLogic => "lsilogic",
+            Self::LegacyEsx => "legacyESX",
+        }
+    }
 }
 
 /// What a VMDK image is made of.
@@ -189,6 +262,20 @@ pub enum VmdkSubformat {
     TwoGbMaxExtentFlat,
     /// Compressed, to be read from front to back.
     StreamOptimized,
+}
+
+impl VmdkSubformat {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MonolithicSparse => "monolithicSparse",
+            Self::MonolithicFlat => "monolithicFlat",
+            Self::TwoGbMaxExtentSparse => "twoGbMaxExtentSparse",
+            Self::TwoGbMaxExtentFlat => "twoGbMaxExtentFlat",
+            Self::StreamOptimized => "streamOptimized",
+        }
+    }
 }
 
 /// Options of a new qcow2 image.

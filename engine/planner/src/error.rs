@@ -62,6 +62,18 @@ numbered_errors! {
         563 VhdxBlocks { count } => "the block allocation table of the image has {count} invalid entries",
         /// A file that no image needs.
         564 VhdxFileTooLarge => "the file is too large for an image in vhdx format",
+        /// What is behind the old end in the parent would show, and parents are often shared.
+        640 VmdkParent => "resizing a vmdk image with a parent is not supported; merge it into one image first",
+        /// Its grains are compressed and cannot be written again, and its tables may lie behind them.
+        641 VmdkStream => "resizing a streamOptimized vmdk image is not supported; convert it to another subformat first",
+        /// The descriptor within an extent names none or several.
+        642 VmdkExtents => "the descriptor names another number of extents than there are",
+        /// The descriptor's new text does not fit in its place, or further extents cannot be named.
+        643 VmdkDescriptor => "there is no room for the new descriptor",
+        /// More files than a job can have.
+        644 VmdkTooManyExtents { most } => "the image would have more than {most} extents",
+        /// Extents that are flat have no metadata.
+        645 VmdkPreallocationMetadata => "Unsupported preallocation mode: metadata",
         /// A fixed scratch buffer is too small; the caller is wrong, not the image.
         216 Scratch { need, have } => "internal error: scratch buffer of {have} bytes, {need} needed",
     }

@@ -73,6 +73,16 @@ pub fn resize(
     must(outcome.preallocate.is_none() || allocates, "it allocates what nobody asked for")
 }
 
+/// Whether what becomes of `count` extents can be true: some stay, and only a disk that shrinks loses any.
+pub fn extents(outcome: &ResizeOutcome, count: usize) -> Result<(), VmmError> {
+    let Some(after) = outcome.extents_after else { return Ok(()) };
+    let some = after.kept > 0 && usize::try_from(after.kept).is_ok_and(|kept| kept <= count);
+    must(some, "there are not so many extents")?;
+    let shrinks = outcome.action == ResizeAction::Shrink;
+    must(shrinks, "it would cut extents of a disk that does not shrink")?;
+    must(after.last_len.is_none_or(|len| len <= MAX_SIZE), "no file can have that length")
+}
+
 /// Whether the outcome of a creation can be true.
 pub fn create(
     outcome: &ResizeOutcome,

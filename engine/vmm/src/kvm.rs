@@ -2,6 +2,7 @@
 
 use crate::binaries::{self, Binary};
 use crate::error::VmmError;
+use crate::extents::{read_only, writable};
 use crate::files::Files;
 use crate::image::{Image, Seen, file_len};
 use crate::machine::{self, Job};
@@ -266,46 +267,49 @@ impl Kvm {
         })?;
         once.finish(ran, |outcome, seen| {
             let data_file = others.data_file.is_some();
+            believe::extents(outcome, others.extents.len())?;
             believe::resize(outcome, request, (len, data_file), seen)
         })
     }
 
-    /// Describes `image`, with its snapshots and bitmaps in the image's order.
+    /// Describes `image`, whose disk is in `extents` if it is in other files, with its snapshots, bitmaps and extents
+    /// in the image's order.
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn info(
+    pub fn info_with(
         &self,
         image: &File,
+        extents: &[&File],
         request: &InfoRequest,
     ) -> Result<Finished<(ImageInfo, Vec<InfoItem>)>, VmmError> {
         let len = length(image)?;
         let (mut once, mut items) = (Once::new(), Vec::new());
-        let device = Image::new(image, len, limit::read(len), true);
-        let ran =
-            self.run(binaries::INFO, request.to_config().as_bytes(), Files::only(device), &mut |payload| {
-                once.open()?;
-                if let Payload::InfoResult(message) = payload {
-                    return once.set(wire::info_from_wire(message));
-                }
-                if items.len() == MAX_INFO_ITEMS {
-                    return Err(VmmError::MalformedResult("there are more items than an image can have"));
-                }
-                items.push(wire::info_item_from_wire(payload).ok_or(FOREIGN)?);
-                Ok(())
-            })?;
+        let files = read_only(Image::new(image, len, limit::read(len), true), extents)?;
+        let ran = self.run(binaries::INFO, request.to_config().as_bytes(), files, &mut |payload| {
+            once.open()?;
+            if let Payload::InfoResult(message) = payload {
+                return once.set(wire::info_from_wire(message));
+            }
+            if items.len() == MAX_INFO_ITEMS {
+                return Err(VmmError::MalformedResult("there are more items than an image can have"));
+            }
+            items.push(wire::info_item_from_wire(payload).ok_or(FOREIGN)?);
+            Ok(())
+        })?;
         let Finished { result, stats } = once.finish(ran, |info, _| believe::info(info))?;
         Ok(Finished { result: result.map(|info| (info, items)), stats })
     }
 
-    /// Checks `image`, which must be open for writing if it is to be repaired. Findings go to `findings` as
-    /// they come; those of a job that fails later too.
+    /// Checks `image`, which must be open for writing if it is to be repaired, with its `extents`. Findings go to
+    /// `findings` as they come; those of a job that fails later too.
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn check(
+    pub fn check_with(
         &self,
         image: &File,
+        extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Result<Finished<CheckReport>, VmmError> {
@@ -314,15 +318,14 @@ impl Kvm {
         let repairs = request.repair != Repair::Nothing;
         once.repairs = repairs;
         let limit = if repairs { limit::repair(len) } else { limit::read(len) };
-        let device = Image::new(image, len, limit, !repairs);
-        let ran =
-            self.run(binaries::CHECK, request.to_config().as_bytes(), Files::only(device), &mut |payload| {
-                once.open()?;
-                match payload {
-                    Payload::CheckResult(message) => once.set(wire::check_from_wire(&message)),
-                    payload => findings.pass(&payload),
-                }
-            })?;
+        let files = read_only(Image::new(image, len, limit, !repairs), extents)?;
+        let ran = self.run(binaries::CHECK, request.to_config().as_bytes(), files, &mut |payload| {
+            once.open()?;
+            match payload {
+                Payload::CheckResult(message) => once.set(wire::check_from_wire(&message)),
+                payload => findings.pass(&payload),
+            }
+        })?;
         once.finish(ran, |report, _| believe::check(report, request))
     }
 
@@ -354,32 +357,32 @@ impl Kvm {
         once.finish(ran?, |_, _| Ok(()))
     }
 
-    /// Lays out a new image in the empty file `image`, which must be open for reading and writing.
+    /// Lays out a new image in the empty file `image`, which must be open for reading and writing, and in as many
+    /// empty `extents` as it has.
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn create(&self, image: &File, request: &CreateRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
+    pub fn create_with(
+        &self,
+        image: &File,
+        extents: &[&File],
+        request: &CreateRequest,
+    ) -> Result<Finished<ResizeOutcome>, VmmError> {
         let len = length(image)?;
         let mut once = Once::new();
-        let device = Image::new(
-            image,
-            len,
-            limit::create(len, request.size.saturating_add(request.vhdx.log_size)),
-            false,
-        );
-        let ran = self.run(
-            binaries::CREATE,
-            request.to_config().as_bytes(),
-            Files::only(device),
-            &mut |payload| {
-                once.open()?;
-                match payload {
-                    Payload::CreateResult(message) => once.set(wire::resize_from_wire(&message)),
-                    _ => Err(FOREIGN),
-                }
-            },
-        )?;
-        once.finish(ran, |outcome, seen| believe::create(outcome, request, len, seen))
+        let limit = |len| limit::create(len, request.size.saturating_add(request.vhdx.log_size));
+        let files = writable(Image::new(image, len, limit(len), false), extents, limit)?;
+        let ran = self.run(binaries::CREATE, request.to_config().as_bytes(), files, &mut |payload| {
+            once.open()?;
+            match payload {
+                Payload::CreateResult(message) => once.set(wire::resize_from_wire(&message)),
+                _ => Err(FOREIGN),
+            }
+        })?;
+        once.finish(ran, |outcome, seen| {
+            believe::extents(outcome, 0)?;
+            believe::create(outcome, request, len, seen)
+        })
     }
 }
 

@@ -17,6 +17,7 @@ mod binaries;
 mod block;
 mod cpu;
 mod error;
+mod extents;
 mod files;
 mod image;
 mod kvm;

@@ -1,6 +1,7 @@
 //! The files that belong to an image, opened by whoever decided that they may be.
 
 use crate::error::VmmError;
+use crate::extents::push_writable;
 use crate::files::Files;
 use crate::image::{Image, file_len};
 use crate::limit;
@@ -18,6 +19,9 @@ pub struct Others<'a> {
     pub detached: bool,
     /// Whether the passphrase of an encrypted image is known.
     pub unlocked: bool,
+    /// The files of its extents in the order of the disk, and those that are new and empty behind them, all open for
+    /// reading and writing.
+    pub extents: Vec<&'a File>,
 }
 
 /// A layer of a backing chain.
@@ -49,6 +53,7 @@ impl<'a> Others<'a> {
         let mut attached =
             Attached { detached: self.detached, unlocked: self.unlocked, ..Attached::default() };
         attached.data_file = self.data_file.is_some();
+        attached.extents = u32::try_from(self.extents.len()).unwrap_or(u32::MAX);
         for layer in &self.layers {
             let shape = LayerShape { format: layer.format, data_file: layer.data_file.is_some() };
             let full = || std::io::Error::other("there are too many layers");
@@ -58,7 +63,7 @@ impl<'a> Others<'a> {
         Ok(attached)
     }
 
-    /// The files in the order in which [`Attached`] numbers them. The data file may be written as far
+    /// The files in the order in which [`Attached`] numbers them. The data file and extents may be written as far
     /// as the image `as_image` may.
     ///
     /// # Errors
@@ -66,7 +71,7 @@ impl<'a> Others<'a> {
     pub(crate) fn files(
         &self,
         image: Image<'a>,
-        as_image: impl FnOnce(u64) -> u64,
+        as_image: impl Fn(u64) -> u64,
     ) -> Result<Files<'a>, VmmError> {
         let data_file = match self.data_file {
             Some(file) => {
@@ -82,6 +87,7 @@ impl<'a> Others<'a> {
                 files.push(read_only(file)?);
             }
         }
+        push_writable(&mut files, &self.extents, as_image)?;
         Ok(files)
     }
 }

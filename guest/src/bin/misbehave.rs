@@ -36,6 +36,7 @@ fn run(guest: Guest) {
         file_size_after: number,
         preallocate: None,
         data_file_size_after: None,
+        extents_after: None,
     };
     let reply = |result: Result<ResizeOutcome, OpError>| {
         host.send_result(Payload::ResizeResult(wire::resize_to_wire(&result)));

@@ -3,7 +3,6 @@
 use crate::archive::ArchiveArgs;
 use crate::baseline::BaselineArgs;
 use crate::bisect::BisectArgs;
-use crate::corpus::CorpusArgs;
 use crate::crash::CrashArgs;
 use crate::hostile::HostileArgs;
 use crate::reports::Report;
@@ -41,8 +40,6 @@ pub enum Command {
     Crash(CrashArgs),
     /// Spoil images one field at a time, and compare what instar and qemu-img make of them.
     Hostile(HostileArgs),
-    /// Write what fuzzers begin with.
-    Corpus(CorpusArgs),
 }
 
 /// Arguments of `compare`.

@@ -11,7 +11,6 @@ mod baseline;
 mod bisect;
 mod campaign;
 mod cause;
-mod corpus;
 mod crash;
 mod equipment;
 mod evidence;
@@ -19,7 +18,6 @@ mod excuse;
 mod fuzz;
 mod grid;
 mod hostile;
-mod interrupt;
 mod json;
 mod keep;
 mod minimize;
@@ -57,7 +55,6 @@ fn main() -> ExitCode {
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Hostile(args) => hostile::run(&args),
-        Command::Corpus(args) => corpus::run(&args),
     };
     match result {
         Ok(code) => code,

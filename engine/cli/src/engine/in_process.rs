@@ -25,6 +25,7 @@ impl Engine for InProcess {
         request: &ResizeRequest,
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<ResizeOutcome> {
+        let mut own = disks_of(&others.extents)?;
         let mut data_file = others.data_file.map(disk).transpose()?;
         let disks = others.layers.iter().map(|layer| {
             let data_file = layer.data_file.map(disk).transpose()?;
@@ -37,21 +38,32 @@ impl Engine for InProcess {
             format: *format,
         });
         let mut layers: Vec<_> = layers.collect();
+        let mut extents = as_disks(&mut own);
         let mut companions = Companions {
             data_file: data_file.as_mut().map(|file| file as &mut dyn Disk),
             backing: &mut layers,
             detached: others.detached,
             unlocked: others.unlocked,
+            extents: &mut extents,
         };
         run(image, |disk, scratch| {
             instar_ops::resize_mended(disk, &mut companions, request, scratch, findings)
         })
     }
 
-    fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {
+    fn info(
+        &self,
+        image: &File,
+        extents: &[&File],
+        request: &InfoRequest,
+    ) -> Job<(ImageInfo, Vec<InfoItem>)> {
+        let mut extents = disks_of(extents)?;
         run(image, |disk, scratch| {
             let mut items = Vec::new();
-            let info = instar_ops::info(disk, request, scratch, &mut |item| items.push(item))?;
+            let info =
+                instar_ops::info_with(disk, &mut as_disks(&mut extents), request, scratch, &mut |item| {
+                    items.push(item)
+                })?;
             Ok((info, items))
         })
     }
@@ -59,23 +71,39 @@ impl Engine for InProcess {
     fn check(
         &self,
         image: &File,
+        extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport> {
-        run(image, |disk, scratch| instar_ops::check(disk, request, scratch, findings))
+        let mut extents = disks_of(extents)?;
+        run(image, |disk, scratch| {
+            instar_ops::check_with(disk, &mut as_disks(&mut extents), request, scratch, findings)
+        })
     }
 
     fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
         run(image, |disk, scratch| instar_ops::unlock(disk, request, passphrase, scratch))
     }
 
-    fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome> {
-        run(image, |disk, scratch| instar_ops::create(disk, request, scratch))
+    fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome> {
+        let mut extents = disks_of(extents)?;
+        run(image, |disk, scratch| {
+            instar_ops::create_with(disk, &mut as_disks(&mut extents), request, scratch)
+        })
     }
 }
 
 fn disk(file: &File) -> Result<FileDisk<'_>, CliError> {
     FileDisk::new(file).map_err(|e| CliError::Refused(e.to_string()))
+}
+
+fn disks_of<'f>(files: &[&'f File]) -> Result<Vec<FileDisk<'f>>, CliError> {
+    files.iter().map(|file| disk(file)).collect()
+}
+
+/// Files as an operation takes those of extents.
+fn as_disks<'d>(files: &'d mut [FileDisk<'_>]) -> Vec<&'d mut dyn Disk> {
+    files.iter_mut().map(|file| file as &mut dyn Disk).collect()
 }
 
 fn run<T>(image: &File, job: impl FnOnce(&mut FileDisk<'_>, &mut [u8]) -> Result<T, OpError>) -> Job<T> {

@@ -19,24 +19,30 @@ impl Engine for Kvm {
         Ok(self.resize_with(image, others, request, findings)?)
     }
 
-    fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)> {
-        Ok(Kvm::info(self, image, request)?)
+    fn info(
+        &self,
+        image: &File,
+        extents: &[&File],
+        request: &InfoRequest,
+    ) -> Job<(ImageInfo, Vec<InfoItem>)> {
+        Ok(self.info_with(image, extents, request)?)
     }
 
     fn check(
         &self,
         image: &File,
+        extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport> {
-        Ok(Kvm::check(self, image, request, findings)?)
+        Ok(self.check_with(image, extents, request, findings)?)
     }
 
     fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
         Ok(Kvm::unlock(self, image, request, passphrase)?)
     }
 
-    fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome> {
-        Ok(Kvm::create(self, image, request)?)
+    fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome> {
+        Ok(self.create_with(image, extents, request)?)
     }
 }

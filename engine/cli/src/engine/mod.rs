@@ -33,19 +33,23 @@ pub trait Engine {
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<ResizeOutcome>;
 
-    /// Describes `image`, with its snapshots and bitmaps in the image's order.
+    /// Describes `image`, with its snapshots, bitmaps and extents in the image's order. Without the files of its
+    /// `extents`, their headers are not looked at.
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
-    fn info(&self, image: &File, request: &InfoRequest) -> Job<(ImageInfo, Vec<InfoItem>)>;
+    fn info(&self, image: &File, extents: &[&File], request: &InfoRequest)
+    -> Job<(ImageInfo, Vec<InfoItem>)>;
 
-    /// Checks `image`, open for writing too if it is to be repaired. Findings go to `findings` as they come.
+    /// Checks `image` with its `extents`, open for writing too if it is to be repaired. Findings go to `findings` as
+    /// they come.
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
     fn check(
         &self,
         image: &File,
+        extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport>;
@@ -56,11 +60,11 @@ pub trait Engine {
     /// [`CliError`] if the job did not come to an end.
     fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption>;
 
-    /// Lays out a new image in the empty file `image`, open for reading and writing.
+    /// Lays out a new image in the empty file `image`, open for reading and writing, and in empty `extents`.
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
-    fn create(&self, image: &File, request: &CreateRequest) -> Job<ResizeOutcome>;
+    fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome>;
 }
 
 /// The engine that the user asked for. There is no other in its place if it cannot be had.

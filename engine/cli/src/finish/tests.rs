@@ -16,6 +16,7 @@ fn grown(mode: Preallocation) -> (u64, u64) {
         file_size_after: 262_144,
         preallocate: (mode != Preallocation::Off).then_some((65536, 196_608)),
         data_file_size_after: None,
+        extents_after: None,
     };
     finish(&Program::new(None), &file, &outcome, mode).expect("finished");
     let metadata = file.metadata().expect("stat");
@@ -45,6 +46,7 @@ fn a_raw_image_gets_its_old_length_back() {
         file_size_after: 1024,
         preallocate: Some((512, u64::MAX)),
         data_file_size_after: None,
+        extents_after: None,
     };
     let program = Program::new(None);
     let error = finish(&program, &file, &outcome, Preallocation::Falloc);
@@ -116,6 +118,7 @@ fn outcome(format: Format, before: u64, after: u64) -> ResizeOutcome {
         file_size_after: after,
         preallocate: (after > before).then_some((before, after.saturating_sub(before))),
         data_file_size_after: None,
+        extents_after: None,
     }
 }
 
@@ -197,6 +200,7 @@ fn a_data_file_gets_the_length_of_the_disk() {
     for (before, after) in [(512, 4096), (4096, 512), (512, 512)] {
         let outcome = ResizeOutcome {
             data_file_size_after: Some(after),
+            extents_after: None,
             preallocate: None,
             ..outcome(Format::Qcow2, before, after)
         };
@@ -220,6 +224,7 @@ fn a_data_file_becomes_as_long_as_a_disk_that_keeps_its_size() {
     let same = ResizeOutcome {
         action: ResizeAction::NoOp,
         data_file_size_after: Some(512),
+        extents_after: None,
         ..outcome(Format::Qcow2, 512, 512)
     };
     for (len, expected) in [(1024, 512), (100, 512)] {

@@ -2,6 +2,7 @@
 
 use super::luks::LuksData;
 use super::node::{Described, flags, text};
+use super::vmdk::VmdkData;
 use crate::image::format_name;
 use crate::version::QemuVersion;
 use instar_ops::{Qcow2Info, Snapshot};
@@ -47,6 +48,7 @@ enum Specific {
     File {},
     Qcow2(Qcow2Data),
     Luks(LuksData),
+    Vmdk(VmdkData),
 }
 
 #[derive(Serialize)]
@@ -135,6 +137,9 @@ fn format_node(image: &Described<'_>) -> Node {
 
 fn specific(image: &Described<'_>) -> Option<Specific> {
     let detached = image.version >= QemuVersion::DETACHED_HEADER;
+    if let Some(vmdk) = &image.info.vmdk {
+        return Some(Specific::Vmdk(VmdkData::new(vmdk, image)));
+    }
     match (&image.info.qcow2, &image.info.luks) {
         (Some(info), _) => Some(Specific::Qcow2(qcow2(info, image))),
         (None, Some(luks)) => Some(Specific::Luks(LuksData::new(luks, false, detached))),

@@ -4,6 +4,7 @@ use super::bytes::human;
 use super::luks::LuksData;
 use super::node::{Described, flags, text};
 use super::snapshots;
+use super::vmdk::VmdkData;
 use crate::image::format_name;
 use crate::message::printable;
 use crate::version::QemuVersion;
@@ -25,6 +26,10 @@ pub fn info_text(image: &Described<'_>) -> String {
         out.push_str(
             &LuksData::new(luks, false, image.version >= QemuVersion::DETACHED_HEADER).lines("    "),
         );
+    }
+    if let Some(vmdk) = &image.info.vmdk {
+        out.push_str("Format specific information:\n");
+        out.push_str(&VmdkData::new(vmdk, image).lines());
     }
     if image.version >= QemuVersion::CHILDREN {
         file_node(&mut out, image);

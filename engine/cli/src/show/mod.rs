@@ -9,6 +9,7 @@ mod luks;
 mod node;
 mod resize;
 mod snapshots;
+mod vmdk;
 
 pub use check::{check_json, check_text};
 pub use finding::show_finding;

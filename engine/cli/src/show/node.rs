@@ -2,7 +2,7 @@
 
 use crate::name::ImageName;
 use crate::version::QemuVersion;
-use instar_ops::{Bitmap, ImageInfo, InfoItem, Snapshot};
+use instar_ops::{Bitmap, Extent, ImageInfo, InfoItem, Snapshot};
 
 /// Bytes in a sector: the smallest unit of a reported virtual size.
 const SECTOR: u64 = 512;
@@ -29,7 +29,7 @@ impl Described<'_> {
     pub fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
         self.items.iter().filter_map(|item| match item {
             InfoItem::Snapshot(snapshot) => Some(snapshot),
-            InfoItem::Bitmap(_) => None,
+            InfoItem::Bitmap(_) | InfoItem::Extent(_) => None,
         })
     }
 
@@ -37,7 +37,15 @@ impl Described<'_> {
     pub fn bitmaps(&self) -> impl Iterator<Item = &Bitmap> {
         self.items.iter().filter_map(|item| match item {
             InfoItem::Bitmap(bitmap) => Some(bitmap),
-            InfoItem::Snapshot(_) => None,
+            InfoItem::Snapshot(_) | InfoItem::Extent(_) => None,
+        })
+    }
+
+    /// The extents, in the order of the disk.
+    pub fn extents(&self) -> impl Iterator<Item = &Extent> {
+        self.items.iter().filter_map(|item| match item {
+            InfoItem::Extent(extent) => Some(extent),
+            InfoItem::Snapshot(_) | InfoItem::Bitmap(_) => None,
         })
     }
 

@@ -5,8 +5,10 @@
 //! are sectors of the extent's file. A monolithic sparse image has its descriptor inside its only extent; all
 //! others are a descriptor file and the extents that it names.
 
+pub mod compose;
 pub mod descriptor;
 pub mod edit;
+pub mod footer;
 pub mod header;
 pub mod layout;
 pub mod text;

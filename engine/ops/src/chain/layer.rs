@@ -54,6 +54,7 @@ impl<'c> Reader<'c> {
             }
             Opened::Vhdx => Err(Refusal::LayerFormat.into()),
             Opened::Luks(_) => Err(Refusal::EncryptedLayer.into()),
+            Opened::Vmdk(_) => Err(Refusal::LayerFormat.into()),
             Opened::Qed(header) => {
                 Ok(Self { size: header.image_size, kind: Kind::Qed(QedMapping::new(header, table)) })
             }

@@ -73,12 +73,27 @@ pub fn check<D: Disk>(
     scratch: &mut [u8],
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<CheckReport, OpError> {
+    check_with(disk, &mut [], request, scratch, findings)
+}
+
+/// As [`check`], of an image whose `extents` have files of their own.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with<D: Disk>(
+    disk: &mut D,
+    extents: &mut [&mut dyn Disk],
+    request: &CheckRequest,
+    scratch: &mut [u8],
+    findings: &mut dyn FnMut(CheckFinding),
+) -> Result<CheckReport, OpError> {
     let image = open(disk, request.format)?;
     image.check_unlocked(request.unlocked)?;
     let header = match image {
         Opened::Raw | Opened::Luks(_) => return Err(Refusal::NoChecks.into()),
         Opened::Qed(header) => return Ok(crate::qed::check(disk, &header, request.repair, scratch)?),
         Opened::Vhdx => return crate::vhdx::check(disk, request.repair, scratch, findings),
+        Opened::Vmdk(kind) => return vmdk::check(disk, extents, (kind, request.repair), scratch, findings),
         Opened::Qcow2(header) => header,
     };
     let mut disk = Longer::new(disk);

@@ -38,6 +38,7 @@ pub(crate) fn info<R: ReadAt>(disk: &mut R) -> Result<ImageInfo, OpError> {
         backing_format: Name::new(),
         luks: None,
         qcow2: None,
+        vmdk: None,
     })
 }
 
@@ -83,5 +84,6 @@ pub(crate) fn resize<D: Disk>(
         file_size_after,
         preallocate: plan.preallocate,
         data_file_size_after: None,
+        extents_after: None,
     })
 }

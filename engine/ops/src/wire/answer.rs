@@ -4,10 +4,12 @@
 //! the operation's own answer.
 
 use super::luks::{luks_from_wire, luks_to_wire};
-use crate::{CheckReport, Format, ImageInfo, OpError, Qcow2Info, ResizeAction, ResizeOutcome};
+use crate::{
+    CheckReport, ExtentsAfter, Format, ImageInfo, OpError, Qcow2Info, ResizeAction, ResizeOutcome, VmdkInfo,
+};
 use instar_abi::message::{
-    CheckResultMessage, ErrorMessage, ExtentMessage, ImageFormat, InfoResultMessage, Qcow2InfoMessage,
-    ResizeActionCode, ResizeResultMessage,
+    CheckResultMessage, ErrorMessage, ExtentMessage, ExtentsAfterMessage, ImageFormat, InfoResultMessage,
+    Qcow2InfoMessage, ResizeActionCode, ResizeResultMessage, VmdkInfoMessage,
 };
 
 const fn format_to_wire(format: Format) -> ImageFormat {
@@ -76,8 +78,17 @@ pub fn resize_to_wire(result: &Result<ResizeOutcome, OpError>) -> ResizeResultMe
             old_virtual_size: outcome.old_virtual_size,
             preallocate: outcome.preallocate.map(|(offset, length)| ExtentMessage { offset, length }),
             data_file_size_after: outcome.data_file_size_after,
+            extents_after: outcome.extents_after.map(extents_to_wire),
         },
     }
+}
+
+const fn extents_to_wire(after: ExtentsAfter) -> ExtentsAfterMessage {
+    ExtentsAfterMessage { kept: after.kept, last_length: after.last_len, again: after.again }
+}
+
+const fn extents_from_wire(message: &ExtentsAfterMessage) -> ExtentsAfter {
+    ExtentsAfter { kept: message.kept, last_len: message.last_length, again: message.again }
 }
 
 /// The inverse of [`resize_to_wire`].
@@ -95,6 +106,7 @@ pub fn resize_from_wire(message: &ResizeResultMessage) -> Option<Result<ResizeOu
         file_size_after: message.file_size_after,
         preallocate: message.preallocate.as_ref().map(|extent| (extent.offset, extent.length)),
         data_file_size_after: message.data_file_size_after,
+        extents_after: message.extents_after.as_ref().map(extents_from_wire),
     }))
 }
 
@@ -157,6 +169,11 @@ pub fn info_to_wire(result: Result<ImageInfo, OpError>) -> InfoResultMessage {
             backing_format: info.backing_format,
             luks: info.luks.as_ref().map(luks_to_wire),
             qcow2: info.qcow2.map(qcow2_to_wire),
+            vmdk: info.vmdk.map(|vmdk| VmdkInfoMessage {
+                cid: vmdk.cid,
+                parent_cid: vmdk.parent_cid,
+                create_type: vmdk.create_type,
+            }),
         },
     }
 }
@@ -180,6 +197,11 @@ pub fn info_from_wire(message: InfoResultMessage) -> Option<Result<ImageInfo, Op
             None => None,
         },
         qcow2: message.qcow2.map(qcow2_from_wire),
+        vmdk: message.vmdk.map(|vmdk| VmdkInfo {
+            cid: vmdk.cid,
+            parent_cid: vmdk.parent_cid,
+            create_type: vmdk.create_type,
+        }),
     }))
 }
 

@@ -1,8 +1,8 @@
 //! The options of new images, to and from [`CreateConfig`].
 
 use super::request::bit;
-use crate::{CreateRequest, VhdOptions, VhdxOptions, VmdkOptions, VmdkSubformat};
-use instar_abi::config::{CreateConfig, create_flags, vmdk_subformat};
+use crate::{CreateRequest, Label, VhdOptions, VhdxOptions, VmdkAdapter, VmdkOptions, VmdkSubformat};
+use instar_abi::config::{CreateConfig, create_flags, vmdk_adapter, vmdk_subformat};
 
 /// All bits of [`create_flags`].
 pub(super) const CREATE_FLAGS: u32 = create_flags::LAZY_REFCOUNTS
@@ -14,7 +14,8 @@ pub(super) const CREATE_FLAGS: u32 = create_flags::LAZY_REFCOUNTS
     | create_flags::VHDX_FIXED
     | create_flags::VHDX_STATE_ZERO
     | create_flags::VMDK_COMPAT6
-    | create_flags::VMDK_ZEROED_GRAIN;
+    | create_flags::VMDK_ZEROED_GRAIN
+    | create_flags::VMDK_PARENT;
 
 /// Which of them a request sets.
 pub(super) const fn create_flags_of(request: &CreateRequest) -> u32 {
@@ -29,6 +30,7 @@ pub(super) const fn create_flags_of(request: &CreateRequest) -> u32 {
         | bit(vhdx.block_state_zero, create_flags::VHDX_STATE_ZERO)
         | bit(vmdk.compat6, create_flags::VMDK_COMPAT6)
         | bit(vmdk.zeroed_grain, create_flags::VMDK_ZEROED_GRAIN)
+        | bit(vmdk.parent_cid.is_some(), create_flags::VMDK_PARENT)
 }
 
 /// VHD's options.
@@ -56,11 +58,34 @@ pub(super) const fn vmdk(config: &CreateConfig) -> Option<VmdkOptions> {
     let Some(subformat) = vmdk_subformat_from_config(config.vmdk_subformat.get()) else {
         return None;
     };
+    let adapter = match config.vmdk_adapter.get() {
+        vmdk_adapter::IDE => VmdkAdapter::Ide,
+        vmdk_adapter::BUSLOGIC => VmdkAdapter::BusLogic,
+        vmdk_adapter::LSILOGIC => VmdkAdapter::LsiLogic,
+        vmdk_adapter::LEGACY_ESX => VmdkAdapter::LegacyEsx,
+        _ => return None,
+    };
+    let parent = flags & create_flags::VMDK_PARENT != 0;
     Some(VmdkOptions {
         subformat,
+        adapter,
+        hardware: Label::from_config(&config.vmdk_hardware),
+        tools: Label::from_config(&config.vmdk_tools),
+        name: Label::from_config(&config.vmdk_name),
+        parent_cid: if parent { Some(config.vmdk_parent_cid.get()) } else { None },
         compat6: flags & create_flags::VMDK_COMPAT6 != 0,
         zeroed_grain: flags & create_flags::VMDK_ZEROED_GRAIN != 0,
     })
+}
+
+/// The number of a controller.
+pub(super) const fn vmdk_adapter_to_config(adapter: VmdkAdapter) -> u32 {
+    match adapter {
+        VmdkAdapter::Ide => vmdk_adapter::IDE,
+        VmdkAdapter::BusLogic => vmdk_adapter::BUSLOGIC,
+        VmdkAdapter::LsiLogic => vmdk_adapter::LSILOGIC,
+        VmdkAdapter::LegacyEsx => vmdk_adapter::LEGACY_ESX,
+    }
 }
 
 /// The number of a VMDK subformat.

@@ -1,9 +1,9 @@
 //! What an operation may have many of, to and from the item messages of `guest.proto`.
 
-use crate::{Bitmap, InfoItem, Snapshot};
-use instar_abi::message::{BitmapMessage, GuestMessage_::Payload, SnapshotMessage};
+use crate::{Bitmap, Extent, ExtentKind, InfoItem, Snapshot};
+use instar_abi::message::{BitmapMessage, DiskExtentMessage, GuestMessage_::Payload, SnapshotMessage};
 
-/// The message of a snapshot or a bitmap.
+/// The message of a snapshot, a bitmap or an extent.
 #[must_use]
 pub fn info_item_to_wire(item: InfoItem) -> Payload {
     match item {
@@ -21,6 +21,18 @@ pub fn info_item_to_wire(item: InfoItem) -> Payload {
             granularity: bitmap.granularity,
             in_use: bitmap.in_use,
             auto_load: bitmap.auto,
+        }),
+        InfoItem::Extent(extent) => Payload::DiskExtent(DiskExtentMessage {
+            name: extent.name,
+            kind: match extent.kind {
+                ExtentKind::Own => 0,
+                ExtentKind::Flat => 1,
+                ExtentKind::Sparse => 2,
+                ExtentKind::Vmfs => 3,
+            },
+            virtual_size: extent.virtual_size,
+            cluster_size: extent.cluster_size,
+            compressed: extent.compressed,
         }),
     }
 }
@@ -43,6 +55,19 @@ pub fn info_item_from_wire(payload: Payload) -> Option<InfoItem> {
             granularity: message.granularity,
             in_use: message.in_use,
             auto: message.auto_load,
+        })),
+        Payload::DiskExtent(message) => Some(InfoItem::Extent(Extent {
+            name: message.name,
+            kind: match message.kind {
+                0 => ExtentKind::Own,
+                1 => ExtentKind::Flat,
+                2 => ExtentKind::Sparse,
+                3 => ExtentKind::Vmfs,
+                _ => return None,
+            },
+            virtual_size: message.virtual_size,
+            cluster_size: message.cluster_size,
+            compressed: message.compressed,
         })),
         _ => None,
     }

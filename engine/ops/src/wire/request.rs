@@ -1,6 +1,8 @@
 //! Requests to and from the configs of `instar_abi::config`.
 
-use super::create::{CREATE_FLAGS, create_flags_of, vhd, vhdx, vmdk, vmdk_subformat_to_config};
+use super::create::{
+    CREATE_FLAGS, create_flags_of, vhd, vhdx, vmdk, vmdk_adapter_to_config, vmdk_subformat_to_config,
+};
 use crate::{
     Attached, CheckRequest, CreateRequest, Format, Identity, InfoRequest, LayerShape, LinkName, Links,
     MAX_LAYERS, Preallocation, Qcow2Options, Repair, ResizeRequest, SizeRequest,
@@ -141,6 +143,7 @@ impl Attached {
             layers: layers.iter().map(|byte| LayerShape::from_config(*byte)).collect::<Option<_>>()?,
             detached: flags & resize_flags::DETACHED != 0,
             unlocked: flags & resize_flags::UNLOCKED != 0,
+            extents: config.extents.get(),
         })
     }
 }
@@ -170,7 +173,7 @@ impl ResizeRequest {
             flags: U32::new(flags),
             preallocation: U32::new(preallocation_to_config(self.preallocation)),
             layers: U32::new(u32::try_from(attached.layers.len()).unwrap_or(u32::MAX)),
-            reserved: U32::ZERO,
+            extents: U32::new(attached.extents),
             chain,
             identity: identity_to_config(&self.identity),
         }
@@ -279,6 +282,11 @@ impl CreateRequest {
             vhdx_log_size: U64::new(self.vhdx.log_size),
             vhdx_block_size: U64::new(self.vhdx.block_size),
             vmdk_subformat: U32::new(vmdk_subformat_to_config(self.vmdk.subformat)),
+            vmdk_adapter: U32::new(vmdk_adapter_to_config(self.vmdk.adapter)),
+            vmdk_parent_cid: U32::new(self.vmdk.parent_cid.unwrap_or(0)),
+            vmdk_hardware: self.vmdk.hardware.to_config(),
+            vmdk_tools: self.vmdk.tools.to_config(),
+            vmdk_name: self.vmdk.name.to_config(),
             identity: identity_to_config(&self.identity),
         }
     }

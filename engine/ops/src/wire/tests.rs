@@ -3,10 +3,10 @@
 use super::*;
 use crate::{
     Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, Cipher, CreateRequest, Damage, Encryption,
-    Fault, Format, Hash, Identity, ImageInfo, InfoItem, InfoRequest, IvGen, LayerShape, LinkName, Links,
-    LuksInfo, LuksSlot, MAX_LAYERS, Mode, Name, OpError, Preallocation, Qcow2Info, Qcow2Options, Repair,
-    ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest, VhdOptions,
-    VhdxOptions, VmdkOptions, VmdkSubformat,
+    Fault, Format, Hash, Identity, ImageInfo, InfoItem, InfoRequest, IvGen, Label, LayerShape, LinkName,
+    Links, LuksInfo, LuksSlot, MAX_LAYERS, Mode, Name, OpError, Preallocation, Qcow2Info, Qcow2Options,
+    Repair, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest,
+    VhdOptions, VhdxOptions, VmdkAdapter, VmdkOptions, VmdkSubformat,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
@@ -20,6 +20,8 @@ const IDENTITY: Identity = Identity { random: [7; 64], unix_time: 9 };
 
 const ALL_FORMATS: [Format; 7] =
     [Format::Raw, Format::Qcow2, Format::Luks, Format::Qed, Format::Vhd, Format::Vhdx, Format::Vmdk];
+const ADAPTERS: [VmdkAdapter; 4] =
+    [VmdkAdapter::Ide, VmdkAdapter::BusLogic, VmdkAdapter::LsiLogic, VmdkAdapter::LegacyEsx];
 const SUBFORMATS: [VmdkSubformat; 5] = [
     VmdkSubformat::MonolithicSparse,
     VmdkSubformat::MonolithicFlat,
@@ -42,6 +44,7 @@ fn outcome() -> ResizeOutcome {
         file_size_after: 3,
         preallocate: Some((4, 5)),
         data_file_size_after: Some(6),
+        extents_after: Some(crate::ExtentsAfter { kept: 1, last_len: Some(2), again: true }),
     }
 }
 
@@ -114,7 +117,16 @@ fn info_check_and_create_requests() {
         let vhdx =
             VhdxOptions { fixed: bits & 1 == 0, log_size: 5, block_size: 6, block_state_zero: bits & 4 != 0 };
         let subformat = SUBFORMATS[bits % 5];
-        let vmdk = VmdkOptions { subformat, compat6: bits & 2 == 0, zeroed_grain: bits & 1 != 0 };
+        let vmdk = VmdkOptions {
+            subformat,
+            compat6: bits & 2 == 0,
+            zeroed_grain: bits & 1 != 0,
+            adapter: ADAPTERS[bits % 4],
+            hardware: Label::new(b"9").expect("it fits"),
+            tools: Label::new(b"tools").expect("it fits"),
+            name: Label::new(&[7; 256][..bits % 257]).expect("it fits"),
+            parent_cid: (bits & 4 != 0).then_some(5),
+        };
         for format in ALL_FORMATS {
             let request = CreateRequest {
                 qcow2,
@@ -276,6 +288,11 @@ fn info_results() {
         encrypted: true,
         backing_file: name("b"),
         backing_format: name("f"),
+        vmdk: Some(crate::VmdkInfo {
+            cid: 1,
+            parent_cid: 2,
+            create_type: Name::from_slice(b"x").expect("short"),
+        }),
         qcow2: Some(qcow2),
         luks: Some(luks()),
     };

@@ -141,6 +141,7 @@ pub fn info(disk: &mut FileDisk) -> Option<Value> {
             "name": text(&b.name), "granularity": b.granularity,
             "flags": flags(&b),
         })),
+        InfoItem::Extent(_) => {}
     };
     let image = instar_ops::info(disk, &InfoRequest::default(), &mut scratch, &mut item).ok()?;
     Some(json!({ "snapshots": snapshots, "bitmaps": bitmaps, "image": fields(&image) }))

@@ -4,22 +4,22 @@ use crate::{Patch, Target};
 use instar_formats::io::IoError;
 use instar_formats::vmdk::{SECTOR, SECTOR_LEN};
 
-/// Replaces the text at byte `at`, which has room for `new` with zeros behind it, by the sector, where it is not the
-/// same. `old` is what is there.
+/// Makes `text` what is at byte `at`, with zeros behind it up to the end of a sector and of the `old` bytes of
+/// text that are there. Sectors that are so already are not written.
 ///
 /// # Errors
 /// The device's.
-pub fn replace<T: Target + ?Sized>(image: &mut T, at: u64, old: &[u8], new: &[u8]) -> Result<(), IoError> {
+pub fn replace<T: Target + ?Sized>(image: &mut T, at: u64, old: usize, text: &[u8]) -> Result<(), IoError> {
     let (mut offset, mut changed) = (at, false);
-    let mut new = new.chunks(SECTOR_LEN);
-    for old in old.chunks(SECTOR_LEN) {
-        let mut sector = [0; SECTOR_LEN];
-        for (to, from) in sector.iter_mut().zip(new.next().unwrap_or_default()) {
+    let mut pieces = text.chunks(SECTOR_LEN);
+    for _ in 0..old.max(text.len()).div_ceil(SECTOR_LEN) {
+        let (mut there, mut sector) = ([0; SECTOR_LEN], [0; SECTOR_LEN]);
+        image.read_at(offset, &mut there)?;
+        for (to, from) in sector.iter_mut().zip(pieces.next().unwrap_or_default()) {
             *to = *from;
         }
-        let sector = sector.get(..old.len()).unwrap_or_default();
-        if sector != old {
-            image.apply(Patch::Write { offset, data: sector })?;
+        if sector != there {
+            image.apply(Patch::Write { offset, data: &sector })?;
             changed = true;
         }
         offset = offset.saturating_add(SECTOR);

@@ -16,6 +16,7 @@ fn grow() -> (ResizeOutcome, ResizeRequest) {
         file_size_after: 2000,
         preallocate: None,
         data_file_size_after: None,
+        extents_after: None,
     };
     let request = ResizeRequest {
         format: Some(Format::Qcow2),
@@ -66,6 +67,7 @@ fn raw_sizes_are_held_against_the_file() {
         file_size_after: 990,
         preallocate: None,
         data_file_size_after: None,
+        extents_after: None,
     };
     assert!(is_believed(&outcome, &request, &Seen::default()));
     assert!(!is_believed(&ResizeOutcome { file_size_after: 991, ..outcome }, &request, &Seen::default()));
@@ -150,6 +152,7 @@ fn a_new_image_is_what_was_asked_for() {
         file_size_after: 1024,
         preallocate: None,
         data_file_size_after: None,
+        extents_after: None,
     };
     let believed = |outcome: &ResizeOutcome| create(outcome, &request, 0, &Seen::default()).is_ok();
     assert!(believed(&outcome));

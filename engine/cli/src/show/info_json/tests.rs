@@ -30,6 +30,7 @@ fn told_by(version: &str, qcow2_version: u32) -> Value {
         backing_format: name("raw"),
         qcow2: Some(qcow2),
         luks: None,
+        vmdk: None,
     };
     let bitmap = Bitmap { name: name("b0"), granularity: 65536, in_use: true, auto: true };
     let snapshot = Snapshot {

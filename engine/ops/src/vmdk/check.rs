@@ -1,0 +1,104 @@
+//! Checking a VMDK image, far beyond what `qemu-img` looks at.
+
+use super::{Vmdk, descriptor, is_compressed};
+use crate::{CheckFinding, CheckReport, Damage, Disk, Format, OpError, ReadAt, Refusal, Repair};
+use instar_formats::ImageError;
+use instar_formats::vmdk::{Descriptor, EMBEDDED_LEN, SparseHeader};
+use instar_planner::PlanError;
+use instar_planner::vmdk::walk::{Finding, whole};
+
+/// Checks the image on `disk`, whose file is a `kind`. There is nothing to repair: what is wrong could be so in
+/// more than one way.
+///
+/// # Errors
+/// A repair was asked for; the image makes no sense; the device's.
+pub(crate) fn check<D: Disk>(
+    disk: &mut D,
+    _extents: &mut [&mut dyn Disk],
+    (kind, what): (Vmdk, Repair),
+    scratch: &mut [u8],
+    findings: &mut dyn FnMut(CheckFinding),
+) -> Result<CheckReport, OpError> {
+    if what != Repair::Nothing {
+        return Err(Refusal::NoChecks.into());
+    }
+    let mut report = CheckReport { format: Format::Vmdk, ..CheckReport::new(0) };
+    let mut see = |what| {
+        report.corruptions = report.corruptions.saturating_add(1);
+        // As many as anybody reads.
+        if report.corruptions <= MOST {
+            findings(CheckFinding::Damage { what, fixed: false });
+        }
+    };
+    let mut complete = true;
+    match kind {
+        Vmdk::Sparse(header) => {
+            let (text, scratch) = scratch.split_at_mut_checked(EMBEDDED_LEN).unwrap_or_default();
+            said(&descriptor(disk, kind, text)?, &header, &mut see)?;
+            complete &= extent(disk, &header, scratch, &mut see)?;
+        }
+        Vmdk::Text => return Err(Refusal::Vmdk.into()),
+    }
+    report.check_errors = u64::from(!complete);
+    Ok(report)
+}
+
+/// Most findings that are told one by one.
+const MOST: u64 = 100_000;
+
+/// Compares an extent with the descriptor in it.
+fn said(text: &Descriptor<'_>, header: &SparseHeader, see: &mut dyn FnMut(Damage)) -> Result<(), ImageError> {
+    let mut total = 0_u64;
+    for extent in text.extents() {
+        total = total.saturating_add(extent?.sectors);
+    }
+    if total != header.capacity {
+        see(Damage::VmdkDescriptorSize { said: total, has: header.capacity });
+    }
+    Ok(())
+}
+
+/// Checks a sparse extent. Whether all of it could be.
+pub(super) fn extent<R: ReadAt + ?Sized>(
+    disk: &mut R,
+    header: &SparseHeader,
+    scratch: &mut [u8],
+    see: &mut dyn FnMut(Damage),
+) -> Result<bool, OpError> {
+    if header.unclean {
+        see(Damage::VmdkUnclean);
+    }
+    let walk = match whole(header, disk.len()) {
+        Ok(walk) => walk,
+        Err(ImageError::VmdkDirectoryOffset { sector }) => {
+            see(Damage::VmdkDirectory { sector });
+            return Ok(true);
+        }
+        Err(ImageError::VmdkOverlap { sector }) => {
+            see(Damage::VmdkOverlap { sector });
+            return Ok(true);
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let ran = walk.run::<_, PlanError>(disk, scratch, &mut |finding| see(damage(finding)));
+    match ran {
+        Ok((counts, _)) => Ok(counts.complete || is_compressed(header)),
+        Err(PlanError::Image(ImageError::VmdkOverlap { sector })) => {
+            see(Damage::VmdkOverlap { sector });
+            Ok(true)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+const fn damage(finding: Finding) -> Damage {
+    match finding {
+        Finding::NoTable { redundant: false, index } => Damage::VmdkNoTable { index },
+        Finding::NoTable { redundant: true, index } => Damage::VmdkNoRedundantTable { index },
+        Finding::Table { redundant: false, index, sector } => Damage::VmdkTable { index, sector },
+        Finding::Table { redundant: true, index, sector } => Damage::VmdkRedundantTable { index, sector },
+        Finding::Grain { grain, sector } => Damage::VmdkGrain { grain, sector },
+        Finding::Shared { grain, sector } => Damage::VmdkShared { grain, sector },
+        Finding::Differs { grain, sector } => Damage::VmdkDiffers { grain, sector },
+    }
+}
