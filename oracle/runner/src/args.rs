@@ -3,6 +3,7 @@
 use crate::archive::ArchiveArgs;
 use crate::baseline::BaselineArgs;
 use crate::bisect::BisectArgs;
+use crate::corpus::CorpusArgs;
 use crate::crash::CrashArgs;
 use crate::hostile::HostileArgs;
 use crate::reports::Report;
@@ -40,6 +41,8 @@ pub enum Command {
     Crash(CrashArgs),
     /// Spoil images one field at a time, and compare what instar and qemu-img make of them.
     Hostile(HostileArgs),
+    /// Write what fuzzers begin with.
+    Corpus(CorpusArgs),
 }
 
 /// Arguments of `compare`.

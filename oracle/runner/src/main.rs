@@ -11,6 +11,7 @@ mod baseline;
 mod bisect;
 mod campaign;
 mod cause;
+mod corpus;
 mod crash;
 mod equipment;
 mod evidence;
@@ -18,6 +19,7 @@ mod excuse;
 mod fuzz;
 mod grid;
 mod hostile;
+mod interrupt;
 mod json;
 mod keep;
 mod minimize;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Hostile(args) => hostile::run(&args),
+        Command::Corpus(args) => corpus::run(&args),
     };
     match result {
         Ok(code) => code,

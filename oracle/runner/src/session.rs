@@ -5,15 +5,15 @@ use crate::campaign::{Job, Judged, look_at_case};
 use crate::equipment::Equipment;
 use crate::excuse::classes;
 use crate::grid::Grid;
+use crate::interrupt;
 use crate::pace::Stopwatch;
 use crate::run::{Outcome, in_directory};
 use crate::tally::Adder;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use oracle_judge::Known;
 use rayon::prelude::*;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ type CaseResult = Result<Vec<Judged>, String>;
 /// # Errors
 /// It was interrupted.
 pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) -> Result<Outcome> {
-    let interrupted = until_interrupted()?;
+    interrupt::watch()?;
     let bar = progress(plan.expected)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build()?;
     let stopwatch = Stopwatch::start(plan.threads);
@@ -64,7 +64,7 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
             break;
         }
         let one = |(i, job): (usize, &Job)| {
-            let stop = interrupted.load(Ordering::SeqCst) || enough.load(Ordering::SeqCst);
+            let stop = interrupt::happened() || enough.load(Ordering::SeqCst);
             if stop || until.is_some_and(|until| Instant::now() >= until) {
                 return None;
             }
@@ -75,9 +75,7 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
             if plan.fail_fast && result.as_ref().map_or(true, fresh) {
                 enough.store(true, Ordering::SeqCst);
             }
-            // A signal to the oracle ends its children too: what they then said means nothing.
-            let valid = !interrupted.load(Ordering::SeqCst);
-            valid.then(|| result.map_err(|e| format!("{e:#}")))
+            (!interrupt::happened()).then(|| result.map_err(|e| format!("{e:#}")))
         };
         // One case at a time to whoever is free: cases differ in length by a factor of a hundred.
         let results: Vec<Option<CaseResult>> =
@@ -88,7 +86,7 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
             grid.add(&adder, &job, &result);
             done.push(job);
         }
-        if interrupted.load(Ordering::SeqCst) {
+        if interrupt::happened() {
             bail!("interrupted after {} cases", done.len());
         }
     }
@@ -96,14 +94,6 @@ pub fn run(mut plan: Plan, equipment: Equipment, known: Vec<Known>, dir: &Path) 
     let tally = adder.finish(plan.complete && !enough.load(Ordering::SeqCst));
     let live = stopwatch.stop(tally.cases);
     Ok(Outcome { tally, grid, recorded: Recorded::default(), equipment, jobs: done, known, live })
-}
-
-/// A flag that an interrupt sets.
-fn until_interrupted() -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst)).context("signal handler")?;
-    Ok(interrupted)
 }
 
 fn progress(expected: Option<usize>) -> Result<ProgressBar> {

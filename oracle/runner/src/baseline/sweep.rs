@@ -1,6 +1,7 @@
 //! Running many cases in one lab.
 
-use anyhow::Result;
+use crate::interrupt;
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use oracle_baseline::{BaselineError, Case, Lab, Label, Outcome};
 use rayon::prelude::*;
@@ -19,7 +20,7 @@ pub fn scratch() -> PathBuf {
 /// Carries every case out, `jobs` at a time, and returns the outcomes in order. `done` hears of each as it is finished.
 ///
 /// # Errors
-/// A case could not be carried out, or `done` failed.
+/// A case could not be carried out, `done` failed, or there was an interrupt.
 pub fn sweep<'a, C: AsRef<[(&'a Case, Vec<Label>)]>>(
     lab: &Lab,
     cases: C,
@@ -33,8 +34,14 @@ pub fn sweep<'a, C: AsRef<[(&'a Case, Vec<Label>)]>>(
     bar.set_message(title.to_string());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
     let one = |(case, labels): &(&Case, Vec<Label>)| -> Result<Outcome> {
-        let outcome =
-            lab.run(case, labels).map_err(|e: BaselineError| anyhow::anyhow!("{}: {e}", case.name()))?;
+        if interrupt::happened() {
+            bail!("interrupted");
+        }
+        let outcome = lab.run(case, labels);
+        if interrupt::happened() {
+            bail!("interrupted");
+        }
+        let outcome = outcome.map_err(|e: BaselineError| anyhow::anyhow!("{}: {e}", case.name()))?;
         done(case, &outcome)?;
         bar.inc(1);
         Ok(outcome)

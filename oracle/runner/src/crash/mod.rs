@@ -187,9 +187,8 @@ fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + 
             let format = args.format.is_empty() || args.format.iter().any(|f| f.name() == name);
             format && unreadable(case).is_none()
         };
-        let seeded = (args.seed..)
-            .map(|seed| (seed, Case::from_seed(seed)))
-            .filter(move |(_, case)| wanted(case));
+        let seeded =
+            (args.seed..).map(|seed| (seed, Case::from_seed(seed))).filter(move |(_, case)| wanted(case));
         let seeded = seeded.map(|(seed, case)| (format!("seed {seed}"), own_layout(seed, case)));
         return Ok(Box::new(seeded.take(most)));
     }

@@ -1,0 +1,19 @@
+//! What fuzzers feed to the engine, and what must hold whatever they feed.
+//!
+//! A target is a function of bytes. It panics when something does not hold, and returns otherwise; whether the bytes made
+//! sense is nobody's affair. The programs in `fuzz/` hand it what libFuzzer invents, and a test what is kept in
+//! `corpus/`.
+
+#![forbid(unsafe_code)]
+
+mod case;
+mod crash;
+mod input;
+mod open;
+mod resize;
+mod scratch;
+mod target;
+mod watched;
+
+pub use input::{Input, MOST_LEN};
+pub use target::{ALL, Target, run};

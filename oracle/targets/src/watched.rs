@@ -1,0 +1,98 @@
+//! An image in memory that sees to it that a job keeps the rules of writing.
+
+use instar_ops::disk::{Direction, IoError};
+use instar_ops::{Disk, ReadAt};
+use oracle_crash::Image;
+use std::collections::BTreeMap;
+
+/// Bytes that one job may read, write or zero before it is called endless. Ranges of zeros count once.
+const MOST_WORK: u64 = 4 << 30;
+
+/// A disk for one job.
+#[derive(Debug)]
+pub struct Watched<'i> {
+    image: &'i mut Image,
+    len: u64,
+    /// What was written since the last flush: start and end of ranges that do not overlap.
+    epoch: BTreeMap<u64, u64>,
+    /// Whether nothing may be written at all.
+    read_only: bool,
+    work: u64,
+    /// Where the furthest change ends, in bytes; 0 if there was none.
+    pub furthest: u64,
+}
+
+impl<'i> Watched<'i> {
+    /// A disk that may be written to.
+    pub fn new(image: &'i mut Image) -> Self {
+        let len = image.len();
+        Self { image, len, epoch: BTreeMap::new(), read_only: false, work: 0, furthest: 0 }
+    }
+
+    /// One that may not.
+    pub fn read_only(image: &'i mut Image) -> Self {
+        Self { read_only: true, ..Self::new(image) }
+    }
+
+    fn worked(&mut self, bytes: u64) {
+        self.work = self.work.saturating_add(bytes).saturating_add(512);
+        assert!(self.work < MOST_WORK, "a job that does not end");
+    }
+
+    /// Between two flushes, changes may arrive in any order: no byte may be changed twice.
+    fn changes(&mut self, offset: u64, len: u64) {
+        assert!(!self.read_only, "{len} bytes are written at {offset}, and nothing may be");
+        let end = offset.checked_add(len).expect("a range within 64 bits");
+        self.furthest = self.furthest.max(end);
+        if len == 0 {
+            return;
+        }
+        if let Some((from, to)) = self.epoch.range(..end).next_back().filter(|(_, to)| **to > offset) {
+            panic!("{offset} to {end} is changed after {from} to {to}, with no flush between");
+        }
+        // Neighbours become one range, so that a table that is written entry by entry stays small here.
+        let next = self.epoch.remove(&end);
+        let last = next.unwrap_or(end);
+        match self.epoch.range_mut(..offset).next_back().filter(|(_, to)| **to == offset) {
+            Some((_, to)) => *to = last,
+            None => drop(self.epoch.insert(offset, last)),
+        }
+    }
+}
+
+impl ReadAt for Watched<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        let len = buf.len() as u64;
+        self.worked(len);
+        if offset.checked_add(len).is_none() {
+            return Err(IoError { direction: Direction::Read, offset, len, errno: 22 });
+        }
+        self.image.read(offset, buf);
+        Ok(())
+    }
+}
+
+impl Disk for Watched<'_> {
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
+        self.worked(data.len() as u64);
+        self.changes(offset, data.len() as u64);
+        self.image.write(offset, data);
+        Ok(())
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
+        self.worked(0);
+        self.changes(offset, len);
+        self.image.zero(offset, len, unmap);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), IoError> {
+        self.epoch.clear();
+        Ok(())
+    }
+}
