@@ -370,7 +370,7 @@ impl Kvm {
     ) -> Result<Finished<ResizeOutcome>, VmmError> {
         let len = length(image)?;
         let mut once = Once::new();
-        let limit = |len| limit::create(len, request.size.saturating_add(request.vhdx.log_size));
+        let limit = |len| limit::create(len, limit::described(request));
         let files = writable(Image::new(image, len, limit(len), false), extents, limit)?;
         let ran = self.run(binaries::CREATE, request.to_config().as_bytes(), files, &mut |payload| {
             once.open()?;

@@ -2,10 +2,13 @@
 //! one cannot fill the host's disk at will.
 
 use instar_abi::layout::SECTOR;
-use instar_ops::SizeRequest;
+use instar_ops::{CreateRequest, Format, SizeRequest};
 
 /// Room for what does not grow with the image: header, first tables, alignment.
 const SLACK: u64 = 64 << 20;
+/// The tables of a VHDX image without a disk: QEMU wants as many entries as 32 bits say, divided by the
+/// blocks of a chunk, of which there are 16 at least.
+const EMPTY_VHDX: u64 = 2 << 30;
 /// Metadata takes at most this part of what it describes: with clusters of 512 bytes, 8 bytes of L2
 /// table and 8 of refcount for each.
 const METADATA_PART: u64 = 16;
@@ -30,6 +33,16 @@ pub fn resize(len: u64, size: SizeRequest) -> u64 {
         SizeRequest::Shrink(_) => 0,
     };
     create(len.saturating_mul(2), more)
+}
+
+/// Bytes of the disk of a new image, and of what its options ask for beside it.
+pub const fn described(request: &CreateRequest) -> u64 {
+    let beside = match (request.format, request.size) {
+        (Format::Vhdx, 0) => request.vhdx.log_size.saturating_add(EMPTY_VHDX),
+        (Format::Vhdx, _) => request.vhdx.log_size,
+        _ => 0,
+    };
+    request.size.saturating_add(beside)
 }
 
 /// The end of the image's window for a new image of `size` bytes.
