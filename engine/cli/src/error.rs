@@ -77,6 +77,13 @@ impl CliError {
                 name: name.to_owned(),
                 reason: format!("Algorithm '{}' not supported", ascii([first, more])),
             },
+            (OpError::Image(ImageError::VhdxLogDirty), _) => Self::Open {
+                name: name.to_owned(),
+                reason: format!(
+                    "VHDX image file '{name}' opened read-only, but contains a log that needs to be \
+                     replayed\nTo replay the log, run:\nqemu-img check -r all '{name}'"
+                ),
+            },
             (_, Phase::Open) => Self::Open { name: name.to_owned(), reason: error.to_string() },
             _ => Self::Refused(error.to_string()),
         }

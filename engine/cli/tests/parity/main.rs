@@ -18,6 +18,7 @@ mod resize;
 mod scale;
 mod space;
 mod usage;
+mod vhdx;
 
 use fixture::Fixtures;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         group.extend(qed::trials(engine));
         group.extend(scale::trials(engine));
         group.extend(space::trials(engine));
+        group.extend(vhdx::trials(engine));
         trials.extend(encrypted::trials(engine, missing));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }
