@@ -46,6 +46,8 @@ const BACKED_EXT: &str = "extended_l2=on,backing_file=base.raw,backing_fmt=raw";
 const BACKED_4K: &str = "cluster_size=4k,backing_file=base.raw,backing_fmt=raw";
 const BACKED_DATA: &str = "data_file=IMG.raw,backing_file=base.raw,backing_fmt=raw";
 const BACKED_DATA_EXT: &str = "extended_l2=on,data_file=IMG.raw,backing_file=base.raw,backing_fmt=raw";
+/// How many clusters longer than theirs a file may be.
+const CLUSTERS_MORE: u64 = 4;
 /// An L1 table of four clusters, in use, and left behind.
 const FREED: &[&str] = &["write 0 4k", "write 1G 4k", "write 2G 4k", "write 3G 4k", "!resize -q IMG 64G"];
 /// Inside the fifth cluster of 64 KiB, and inside a subcluster of it.
@@ -180,16 +182,17 @@ impl Growth {
         let [ours, theirs] = [dir, other].map(|dir| dir.join("image.qcow2"));
         same(&subject::qemu_info(&ours)?, &subject::qemu_info(&theirs)?)?;
         let (mine, other) = (std::fs::metadata(&ours)?.len(), std::fs::metadata(&theirs)?.len());
-        if mine > other + self.bound(&ours)? {
+        let bound = self.bound(&ours)?;
+        if mine > other.next_multiple_of(bound / CLUSTERS_MORE) + bound {
             return Err(format!("the file has {mine} bytes, theirs {other}").into());
         }
         Ok(())
     }
 
-    /// How much longer than theirs a file may be: a refcount table with room to grow, and a cluster's
-    /// end that they leave out.
+    /// How much longer than theirs, to the end of its last cluster, a file may be: a refcount table with room to grow, and
+    /// what they put into holes.
     fn bound(&self, ours: &Path) -> Result<u64, Box<dyn Error>> {
-        Ok(4 * header(&File::open(ours)?)?.geometry.cluster_size())
+        Ok(CLUSTERS_MORE * header(&File::open(ours)?)?.geometry.cluster_size())
     }
 
     /// Grows `file` as an operation would.

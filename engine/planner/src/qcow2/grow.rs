@@ -1,6 +1,7 @@
 //! Growing: a larger L1 table where the old one is too small, and what fills the new area.
 //!
-//! Everything new lies in one run of reserved clusters: data clusters, L2 tables, the L1 table.
+//! Everything new lies in one run of reserved clusters: the L1 table, data clusters, L2 tables. The end of the file is
+//! that of a whole cluster then, unless there is nothing but an L1 table.
 
 use super::bitmaps::BitmapsPlan;
 use super::commit;
@@ -33,16 +34,16 @@ pub struct GrowPlan {
 /// What the reserved clusters are for, in this order.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
+    l1: Run,
     data: Run,
     tables: Run,
-    l1: Run,
 }
 
 impl Parts {
-    fn new(first: u64, data: u64, tables: u64, l1: u64) -> Self {
-        let data = Run { first, count: data };
-        let tables = Run { first: data.end(), count: tables };
-        Self { data, tables, l1: Run { first: tables.end(), count: l1 } }
+    fn new(first: u64, l1: u64, data: u64, tables: u64) -> Self {
+        let l1 = Run { first, count: l1 };
+        let data = Run { first: l1.end(), count: data };
+        Self { l1, data, tables: Run { first: data.end(), count: tables } }
     }
 }
 
@@ -67,7 +68,7 @@ pub fn plan<R: ReadAt>(
     if g.offset(place.clusters().end()) > OFFSET_MASK {
         return Err(ResizeError::FileTooLarge.into());
     }
-    let parts = Parts::new(place.clusters().first, data, tables, l1);
+    let parts = Parts::new(place.clusters().first, l1, data, tables);
     Ok(GrowPlan { goal: *goal, fill, l1_entries, place, parts })
 }
 
@@ -120,7 +121,7 @@ impl GrowPlan {
     ) -> Result<(), PlanError> {
         let (g, parts) = (header.geometry, &self.parts);
         if let Some(fill) = &self.fill {
-            let last = parts.tables.count == 0 && parts.l1.count == 0;
+            let last = parts.tables.count == 0;
             fill.write_data(image, g, around, parts.data, last, s.copy)?;
             fill.write_tables(image, g, parts.tables.first, parts.data.first, s.copy)?;
         }

@@ -74,3 +74,28 @@ fn the_order_of_warning_and_hint_is_todays_and_ours_is_not_touched() {
     assert_eq!(verdicts(&case, &recorded, &ours)[0].1, Verdict::Agree);
     assert!(matches!(verdicts(&case, &recorded, &recorded)[0].1, Verdict::Disagree(_)));
 }
+
+#[test]
+fn holes_in_allocated_clusters_are_the_hosts_and_what_is_allocated_is_not() {
+    let (mut case, mut recorded) = grown();
+    case.resizes[0].flags = vec!["--preallocation=metadata".into()];
+    recorded["map"] = json!([[0, 5, "d-0"], [5, 5, "dz0"]]);
+    let mut ours = recorded.clone();
+    let of_map = |ours: &Outcome| {
+        let all = verdicts(&case, &recorded, ours);
+        all.into_iter().find(|(oracle, _)| *oracle == "baseline-map").unwrap().1
+    };
+    ours["map"] = json!([[0, 10, "d-0"]]);
+    assert_eq!(of_map(&ours), Verdict::Agree);
+    ours["map"] = json!([[0, 5, "d-0"], [5, 5, "-z0"]]);
+    assert!(matches!(of_map(&ours), Verdict::Disagree(_)));
+}
+
+#[test]
+fn a_relative_size_is_no_smaller_size() {
+    let (mut case, recorded) = grown();
+    case.resizes = vec![crate::Resize { flags: vec![], size: "+512".into() }];
+    assert_eq!(verdicts(&case, &recorded, &recorded)[0].1, Verdict::Agree);
+    case.resizes[0].size = "512".into();
+    assert!(matches!(verdicts(&case, &recorded, &recorded)[0].1, Verdict::Skip(_)));
+}

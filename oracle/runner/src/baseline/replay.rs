@@ -8,7 +8,9 @@ use crate::equipment::{makers, tool_of};
 use crate::{COULD_NOT_RUN, DIVERGED};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use oracle_baseline::{Answered, Case, Lab, Label, Outcome, Resizer, Store, judge, supported, unsupported};
+use oracle_baseline::{
+    Answered, Case, Explained, Lab, Label, Outcome, Resizer, Store, explained, judge, supported, unsupported,
+};
 use oracle_case::Tools;
 use oracle_judge::subject::run_tool;
 use oracle_judge::{Finding, Verdict, Version};
@@ -33,10 +35,13 @@ pub struct ReplayArgs {
     /// Run instar with this engine; may be repeated.
     #[arg(long, value_name = "ENGINE", default_value = "in-process")]
     engine: Vec<EngineName>,
+    /// Only the case with this key; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    case: Vec<String>,
     /// Only so many cases, evenly chosen.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
-    /// Show every case that differs, not only some for each reason.
+    /// Show every case that is not equal, not only some that differ for each reason.
     #[arg(long)]
     all: bool,
     /// How many cases to run at a time; 0 for one per processor.
@@ -62,8 +67,8 @@ struct Asked {
 enum Fate {
     /// The same in every part.
     Equal,
-    /// The same but for these known divergences.
-    Known(BTreeSet<&'static str>),
+    /// The same but for these known divergences, each with what differs.
+    Known(BTreeMap<&'static str, Vec<String>>),
     /// There is nothing to compare with, and why.
     Nothing(String),
     /// Not the same: why, without what only this case has, and both values.
@@ -86,7 +91,9 @@ pub fn replay(dir: &Path, args: &ReplayArgs) -> Result<ExitCode> {
         let fates = fates(&lab, &asked, args.jobs, &reader, engine)?;
         println!("{}", summary(engine, &asked, &fates));
         print!("{}", reasons(&asked, &fates, args.all));
-        differs |= fates.iter().any(|fate| matches!(fate, Fate::Differs(..)));
+        let stale = stale(&asked, &fates);
+        stale.iter().for_each(|id| println!("STALE: {id}: its own case does not show it"));
+        differs |= !stale.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::Differs(..)));
     }
     Ok(match (asked.is_empty(), differs) {
         (true, _) => ExitCode::from(COULD_NOT_RUN),
@@ -109,7 +116,8 @@ fn ask(store: &Store, args: &ReplayArgs) -> Result<Vec<Asked>> {
         [] => FORMATS.contains(&format),
         some => some.iter().any(|f| f == format),
     };
-    let entries = store.entries().filter(|entry| wanted(&entry.case.format));
+    let named = |case: &Case| args.case.is_empty() || args.case.contains(&case.key());
+    let entries = store.entries().filter(|entry| wanted(&entry.case.format) && named(&entry.case));
     let of = |entry: &oracle_baseline::Entry| {
         let answer = |label: &Label| Some((label.clone(), entry.outcome(label)?.clone()));
         let (label, answer) = labels.iter().find_map(answer)?;
@@ -147,12 +155,36 @@ fn fate(asked: &Asked, ours: &Outcome, reader: &Version) -> Fate {
         Verdict::Skip(why) => Some(why.clone()),
         _ => None,
     };
-    let known: BTreeSet<_> = answered.iter().flat_map(Answered::known).collect();
+    let known = excused(&answered);
     match (answered.iter().map(skipped).collect::<Option<Vec<_>>>(), known.is_empty()) {
         (Some(why), _) => Fate::Nothing(why.into_iter().next().unwrap_or_default()),
         (None, true) => Fate::Equal,
         (None, false) => Fate::Known(known),
     }
+}
+
+/// The known divergences whose own case was among `asked` and does not show them.
+fn stale(asked: &[Asked], fates: &[Fate]) -> Vec<&'static str> {
+    let shows = |fate: &Fate, id| match fate {
+        Fate::Equal => false,
+        Fate::Known(ids) => ids.contains_key(id),
+        Fate::Nothing(_) | Fate::Differs(..) => true,
+    };
+    let own = |one: &&Explained| {
+        let mut all = asked.iter().zip(fates);
+        all.any(|(asked, fate)| asked.case.key() == one.case && !shows(fate, one.id))
+    };
+    explained().iter().filter(own).map(|one| one.id).collect()
+}
+
+fn excused(answered: &[Answered]) -> BTreeMap<&'static str, Vec<String>> {
+    let mut known = BTreeMap::<_, Vec<String>>::new();
+    for one in answered.iter().flat_map(|answered| &answered.excused) {
+        let (field, detail) = (&one.finding.class.field, &one.finding.detail);
+        let values = detail.rsplit(": ").next().unwrap_or_default();
+        known.entry(one.id).or_default().push(format!("{field} {values}"));
+    }
+    known
 }
 
 fn first_finding(answered: &Answered) -> Option<&Finding> {
@@ -178,7 +210,7 @@ fn summary(engine: &str, asked: &[Asked], fates: &[Fate]) -> String {
     let labels: BTreeSet<String> = asked.iter().map(|asked| asked.label.to_string()).collect();
     let labels: Vec<String> = labels.into_iter().collect();
     let mut text = format!("instar ({engine}) and qemu-img {}\n\n", labels.join(", "));
-    text += &row("format", ["cases", "equal", "known", "differ", "nothing to compare"].map(String::from));
+    text += &row("format", ["cases", "equal", "known", "differ", "nothing"].map(String::from));
     let mut formats: Vec<&str> = asked.iter().map(|asked| asked.case.format.as_str()).collect();
     formats.dedup();
     for format in formats.into_iter().map(Some).chain([None]) {
@@ -204,29 +236,43 @@ fn row(name: &str, numbers: [String; 5]) -> String {
 
 /// The known divergences with the number of cases that show each, and why the other cases differ.
 fn reasons(asked: &[Asked], fates: &[Fate], all: bool) -> String {
-    let (mut known, mut nothing) = (BTreeMap::<&str, usize>::new(), BTreeMap::<&str, usize>::new());
-    let mut differs: BTreeMap<&str, Vec<(&Case, &str)>> = BTreeMap::new();
+    let (mut known, mut nothing) = (Reasons::new(), Reasons::new());
+    let mut differs = Reasons::new();
     for (asked, fate) in asked.iter().zip(fates) {
+        let name = || asked.case.name();
+        let add = |to: &mut Reasons, why: &str, detail: String| {
+            to.entry(why.into()).or_default().push(format!("    {} {detail}\n", asked.case.key()));
+        };
         match fate {
             Fate::Equal => {}
-            Fate::Known(ids) => ids.iter().for_each(|id| *known.entry(id).or_default() += 1),
-            Fate::Nothing(why) => *nothing.entry(why).or_default() += 1,
-            Fate::Differs(why, detail) => differs.entry(why).or_default().push((&asked.case, detail)),
+            Fate::Known(ids) => {
+                ids.iter()
+                    .for_each(|(id, what)| add(&mut known, id, format!("{}: {}", name(), what.join(", "))));
+            }
+            Fate::Nothing(why) => add(&mut nothing, why, name()),
+            Fate::Differs(why, detail) => add(&mut differs, why, detail.clone()),
         }
     }
-    let mut text = String::new();
-    known.iter().for_each(|(id, count)| text += &format!("known: {id}: {count}\n"));
-    nothing.iter().for_each(|(why, count)| text += &format!("nothing to compare: {why}: {count}\n"));
-    let mut differs: Vec<_> = differs.into_iter().collect();
-    differs.sort_by_key(|(why, cases)| (std::cmp::Reverse(cases.len()), *why));
-    for (why, cases) in differs {
-        text += &format!("DIFFERS: {why}: {}\n", cases.len());
-        let shown = if all { cases.len() } else { MAX_SHOWN };
-        for (case, detail) in cases.iter().take(shown) {
-            text += &format!("    {} {detail}\n", case.key());
-        }
-    }
-    text
+    let mut text = group("known", known, if all { usize::MAX } else { 0 });
+    text += &group("nothing to compare", nothing, if all { usize::MAX } else { 0 });
+    text + &group("DIFFERS", differs, if all { usize::MAX } else { MAX_SHOWN })
+}
+
+/// What came of cases, and a line for each of these.
+type Reasons = BTreeMap<String, Vec<String>>;
+
+/// The reasons, those of most cases first, each with so many of its lines.
+fn group(what: &str, reasons: Reasons, lines: usize) -> String {
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
+    let one = |(why, cases): (String, Vec<String>)| {
+        format!(
+            "{what}: {why}: {}\n{}",
+            cases.len(),
+            cases.iter().take(lines).map(String::as_str).collect::<String>()
+        )
+    };
+    reasons.into_iter().map(one).collect()
 }
 
 fn version_of(tools: &Tools) -> Result<Version> {

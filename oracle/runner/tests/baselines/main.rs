@@ -1,11 +1,14 @@
 //! Baselines against the qemu-imgs of this machine, through the program itself.
 //!
+//! Every stored answer is a case for instar, too: `oracle baseline replay` runs all of them, these trials a sample.
+//!
 //! Without a qemu-img with a qemu-io in the archive or in PATH, or for a trial that needs a version which baselines
 //! also have, the trials are ignored and their kind says why.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use oracle_baseline::Store;
 use serde_json::Value;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
@@ -25,7 +28,12 @@ fn main() -> ExitCode {
     let (one, two) = (newest.clone().unwrap_or_default(), both.clone().unwrap_or_default());
     let (three, none) = (two.clone(), "no qemu-img with qemu-io");
     let no_both = "no version that is here has a baseline";
+    let device = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+    let kvm = newest.clone().filter(|_| device.is_ok());
     let trials = vec![
+        needs(&newest, none, Trial::test("in-process/a_sample_replays", || replays("in-process", "60"))),
+        needs(&kvm, "no usable /dev/kvm", Trial::test("kvm/a_sample_replays", || replays("kvm", "20"))),
+        needs(&newest, none, Trial::test("another_answer_does_not_replay", another_answer)),
         needs(&newest, none, Trial::test("two_runs_give_the_same_bytes", move || same_bytes(&one))),
         needs(
             &both,
@@ -144,6 +152,31 @@ fn drift(version: &str) -> Result<(), Failed> {
     let ran = verify()?;
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
     assert!(String::from_utf8_lossy(&ran.stdout).contains("DRIFT"));
+    Ok(())
+}
+
+fn replay(baselines: &Path, words: &[&str]) -> Result<(Option<i32>, String), Failed> {
+    let place = ["baseline", "--baselines", text(baselines), "replay"];
+    let ran = oracle(&[&place[..], words].concat())?;
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    Ok((ran.status.code(), told))
+}
+
+fn replays(engine: &str, sample: &str) -> Result<(), Failed> {
+    let (code, told) = replay(&committed(), &["--engine", engine, "--sample", sample, "--all"])?;
+    if code == Some(0) { Ok(()) } else { Err(told.into()) }
+}
+
+/// A file one byte longer than the one recorded.
+fn another_answer() -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let truth = std::fs::read_to_string(committed().join("raw.jsonl"))?;
+    let other = truth.replace(r#""length":67108864"#, r#""length":67108865"#);
+    assert_ne!(other, truth);
+    std::fs::write(dir.path().join("raw.jsonl"), other)?;
+    let (code, told) = replay(dir.path(), &["--format", "raw"])?;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("DIFFERS: baseline-host host.length"), "{told}");
     Ok(())
 }
 

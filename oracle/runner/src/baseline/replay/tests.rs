@@ -37,9 +37,21 @@ fn a_case_is_equal_or_differs_for_a_reason() {
 }
 
 #[test]
+fn an_entry_whose_case_does_not_show_it_is_stale() {
+    let one = &explained()[0];
+    let store = Store::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../baselines"))).unwrap();
+    let case = store.entries().find(|entry| entry.case.key() == one.case).unwrap().case.clone();
+    let own = || vec![Asked { case: case.clone(), ..asked("raw", Outcome::Null) }];
+    assert_eq!(stale(&own(), &[Fate::Equal]), [one.id]);
+    assert_eq!(stale(&own(), &[Fate::Known(BTreeMap::from([("other", vec![])]))]), [one.id]);
+    assert!(stale(&own(), &[Fate::Known(BTreeMap::from([(one.id, vec![])]))]).is_empty());
+    assert!(stale(&[asked("raw", Outcome::Null)], &[Fate::Equal]).is_empty());
+}
+
+#[test]
 fn the_sum_counts_every_case_once() {
     let all = ["raw", "qcow2", "qcow2", "qcow2"].map(|format| asked(format, Outcome::Null));
-    let known = Fate::Known(BTreeSet::from(["shrink"]));
+    let known = Fate::Known(BTreeMap::from([("shrink", vec![])]));
     let fates = [
         Fate::Equal,
         known,
