@@ -166,3 +166,6 @@ impl<D: Disk + ?Sized> Target for OnDisk<'_, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,13 +117,6 @@ pub const EXCUSES: &[Excuse] = &[
         field: "",
         says: "Marking image as corrupt",
     },
-    Excuse {
-        id: "refused-late",
-        reason: "an entry of the refcount table that counts nothing of what a shrink releases is looked at when the file is cut: the image has its new size by then, and is good",
-        kinds: &["touched"],
-        field: "refcount-table",
-        says: "refcount table entry",
-    },
 ];
 
 impl Excuse {

@@ -123,6 +123,9 @@ fn plan<R: ReadAt>(
     };
     let unshare = grow.as_ref().map(GrowPlan::unshare).unwrap_or_default();
     let leftover = leftover::find(image, header, old.min(new), unshare, &mut scratch)?;
+    if action == ResizeAction::Shrink || leftover.has_clusters() {
+        verify::refcount_table(image, header, scratch.table)?;
+    }
     let need = leftover.need().saturating_add(bitmaps.need());
     let copies = Reservation::plan(image, header, need, &mut scratch)?;
     Ok(ResizePlan {

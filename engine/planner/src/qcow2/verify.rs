@@ -3,7 +3,7 @@
 
 use super::batch::Batch;
 use super::leftover::{each_cluster, overlaps_fixed};
-use super::refcounts::{Blocks, block_of, covered_by, table_of};
+use super::refcounts::{Blocks, block_at, block_of, covered_by, table_of};
 use super::table::TableWindow;
 use crate::PlanError;
 use instar_formats::ImageError;
@@ -70,6 +70,18 @@ impl<'h, 's> Check<'h, 's> {
             check_group(header, block.unwrap_or_default(), clusters)
         })
     }
+}
+
+/// Checks that every entry of the refcount table names a block in the file: what cuts the file later reads an unknown
+/// number of them.
+pub fn refcount_table<R: ReadAt>(image: &mut R, header: &Header, buf: &mut [u8]) -> Result<(), PlanError> {
+    let mut window = TableWindow::new(table_of(header), buf);
+    let mut next = 0;
+    while let Some((entry, value)) = window.next_used(image, next)? {
+        block_at(value, entry, header, image.len())?;
+        next = entry.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// Each cluster must have at least as many references counted as are about to go.
