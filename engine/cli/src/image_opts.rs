@@ -1,7 +1,7 @@
-//! `--image-opts`: an image by the options of its block driver, as far as resize, info and check have a use
-//! for them.
+//! `--image-opts` and `json:` names: an image by the options of its block driver, as far as resize, info and check have
+//! a use for them.
 
-use crate::keyval;
+use crate::keyval::{self, Pair};
 use crate::message::printable;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -59,8 +59,27 @@ impl ImageOpts {
     /// # Errors
     /// What is wrong with them, in `qemu-img`'s words where it has some.
     pub fn parse(words: &OsStr) -> Result<Self, String> {
+        Self::from_pairs(keyval::parse(words.as_bytes(), "file")?)
+    }
+
+    /// Understands the same options as JSON, what follows `json:`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn from_json(text: &[u8]) -> Result<Self, String> {
+        let mut pairs = keyval::from_json_tree(text)?;
+        let is_file = |pair: &Pair| pair.key == "driver" && pair.value == b"file";
+        if pairs.iter().any(is_file) {
+            // A node of the file itself: its bytes are the disk.
+            pairs.iter_mut().filter(|pair| is_file(pair)).for_each(|pair| pair.value = b"raw".to_vec());
+            let own = pairs.iter_mut().filter(|pair| pair.key == "filename");
+            own.for_each(|pair| pair.key = "file.filename".to_owned());
+        }
+        Self::from_pairs(pairs)
+    }
+
+    fn from_pairs(pairs: Vec<Pair>) -> Result<Self, String> {
         let mut opts = Self::default();
-        let pairs = keyval::parse(words.as_bytes(), "file")?;
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         // The last of several values counts, and what an option means depends on the driver.
         let last = |key: &str| pairs.iter().rfind(|pair| pair.key == key).map(|pair| text(&pair.value));
@@ -162,6 +181,24 @@ mod tests {
         let shown = r#"json:{"encrypt.key-secret": "s", "driver": "qcow2", "file": {"driver": "file", "filename": "a,b"}}"#;
         assert_eq!(opts.shown().as_deref(), Some(shown));
         assert_eq!(parse("driver=raw,file.filename=x").expect("understood").shown(), None);
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let json = |text: &str| ImageOpts::from_json(text.as_bytes());
+        let nested = r#"{"driver":"qcow2","backing":null,"file":{"driver":"file","filename":"a,b"},"cache.direct":true}"#;
+        assert_eq!(json(nested), parse("driver=qcow2,file.filename=a,,b,backing="));
+        assert_eq!(json(r#"{"read-only":true,"file.filename":"x"}"#), parse("file.filename=x,read-only=on"));
+        assert_eq!(json(r#"{"driver":"file","filename":"x"}"#), parse("driver=raw,file.filename=x"));
+        let words = |text: &str| json(text).expect_err(text);
+        assert_eq!(words("[]"), "Invalid JSON object given");
+        assert_eq!(words("{}"), "Must specify either driver or file");
+        assert_eq!(words(r#"{"filename":"x"}"#), "Must specify either driver or file");
+        assert!(words("{").starts_with("Could not parse the JSON options: "));
+        let unknown = r#"{"driver":"qcow2","file":{"filename":"q"},"bogus":1}"#;
+        assert_eq!(words(unknown), "Block format 'qcow2' does not support the option 'bogus'");
+        let deep = "[".repeat(1 << 20);
+        assert!(words(&deep).starts_with("Could not parse"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `KEY=VALUE,...`, with `,,` for a comma in a value, and the same as JSON.
 
 use crate::message::printable;
+use serde_json::Value;
 
 /// A key and its value, which need not be text.
 pub struct Pair {
@@ -55,13 +56,47 @@ fn value(text: &[u8]) -> (Vec<u8>, &[u8]) {
 /// # Errors
 /// It is no such thing.
 pub fn from_json(text: &[u8]) -> Result<Vec<Pair>, String> {
-    let object: serde_json::Map<String, serde_json::Value> =
+    let object: serde_json::Map<String, Value> =
         serde_json::from_slice(text).map_err(|_| "JSON parse error".to_owned())?;
     let pairs = object.into_iter().map(|(key, value)| match value {
-        serde_json::Value::String(value) => Ok(Pair { key, value: value.into_bytes() }),
+        Value::String(value) => Ok(Pair { key, value: value.into_bytes() }),
         _ => Err(format!("Invalid parameter type for '{}', expected: string", printable(&key))),
     });
     pairs.collect()
+}
+
+/// The same from a JSON object of any depth, as it stands in the name of an image.
+///
+/// # Errors
+/// `qemu-img`'s words for what is no object.
+pub fn from_json_tree(text: &[u8]) -> Result<Vec<Pair>, String> {
+    let unparsed = |e| format!("Could not parse the JSON options: {}", printable(&format!("{e}")));
+    let tree: Value = serde_json::from_slice(text).map_err(unparsed)?;
+    if !tree.is_object() {
+        return Err("Invalid JSON object given".to_owned());
+    }
+    let mut pairs = Vec::new();
+    flatten(String::new(), &tree, &mut pairs);
+    Ok(pairs)
+}
+
+/// Adds what is in `value`, whose key is `key`. The parser bounds the depth.
+fn flatten(key: String, value: &Value, pairs: &mut Vec<Pair>) {
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    let leaf = match value {
+        Value::Object(map) => {
+            return map.iter().for_each(|(name, value)| flatten(below(name), value, pairs));
+        }
+        Value::Array(list) => {
+            let numbered = list.iter().enumerate();
+            return numbered.for_each(|(i, value)| flatten(below(&i.to_string()), value, pairs));
+        }
+        Value::Null => String::new(),
+        Value::Bool(value) => if *value { "on" } else { "off" }.to_owned(),
+        Value::Number(value) => value.to_string(),
+        Value::String(value) => value.clone(),
+    };
+    pairs.push(Pair { key, value: leaf.into_bytes() });
 }
 
 /// Whether `id` is letters, digits, `-`, `.` and `_`, and begins with a letter.

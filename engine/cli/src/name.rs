@@ -8,11 +8,16 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+/// What begins a name that is options as JSON.
+const JSON: &[u8] = b"json:";
+
 /// An image's name: as given, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName {
     given: OsString,
     path: PathBuf,
+    /// Whether it was given by options, and not by its name alone.
+    by_options: bool,
     described: Option<String>,
 }
 
@@ -23,8 +28,8 @@ impl ImageName {
     /// What is wrong with it, without the name itself.
     pub fn new(given: &OsStr) -> Result<Self, String> {
         let bytes = given.as_bytes();
-        if bytes.starts_with(b"json:") {
-            return Err("json: names are not supported, only file names are".to_owned());
+        if bytes.starts_with(JSON) {
+            return Err("json: names are not supported here, only file names are".to_owned());
         }
         let path = match protocol(bytes) {
             Some((b"file", rest)) => rest,
@@ -35,6 +40,7 @@ impl ImageName {
             None => bytes,
         };
         Ok(Self {
+            by_options: false,
             described: None,
             given: given.to_owned(),
             path: PathBuf::from(OsString::from_vec(path.to_vec())),
@@ -44,7 +50,7 @@ impl ImageName {
     /// The file `path`, named by the options `given`, which may be `described` by more than that path.
     #[must_use]
     pub fn from_options(given: &OsStr, path: &OsStr, described: Option<String>) -> Self {
-        Self { given: given.to_owned(), path: PathBuf::from(path), described }
+        Self { given: given.to_owned(), path: PathBuf::from(path), by_options: true, described }
     }
 
     /// The name of the image, as opposed to that of its file, as text for JSON.
@@ -56,10 +62,16 @@ impl ImageName {
     /// The name that `check` prints as text for JSON: the options, where it was given by them.
     #[must_use]
     pub fn checked(&self) -> String {
-        match self.described {
-            Some(_) => self.given.to_string_lossy().into_owned(),
-            None => self.text(),
+        if self.described.is_some() || self.given.as_bytes().starts_with(JSON) {
+            return self.given.to_string_lossy().into_owned();
         }
+        self.text()
+    }
+
+    /// The name of the image where one is guessed about, fit for a message: its file, if it was given by options.
+    #[must_use]
+    pub fn guessed(&self) -> String {
+        if self.by_options { self.shown_path() } else { self.given() }
     }
 
     /// The name as given, fit for a message.

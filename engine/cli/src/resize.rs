@@ -10,6 +10,7 @@ use crate::identity;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
 use crate::others::OtherFiles;
+use crate::progress;
 use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
 use crate::source::Source;
@@ -59,7 +60,10 @@ fn resize(
     (source, engine, gate): (&Source, EngineKind, &Gate),
     request: &ResizeRequest,
 ) -> Result<(ResizeOutcome, Stats), CliError> {
-    let engine = engine::open(engine)?;
+    let engine = match request.preallocation {
+        Preallocation::Full => engine::open_watched(engine, progress::of_filling())?,
+        _ => engine::open(engine)?,
+    };
     source.check_encryption(engine.as_ref(), image)?;
     let detached = *gate == Gate::Deny || source.detached();
     let mut alone = Others { detached, ..Others::default() };
@@ -111,8 +115,8 @@ fn operands(args: &ResizeArgs, decrement: Option<OsString>) -> Result<(OsString,
 /// # Errors
 /// [`CliError::Open`] if the image cannot be read.
 pub fn warn_of_guess(image: &Image) -> Result<(), CliError> {
-    let name = image.name.given();
-    let open = |reason| CliError::Open { name: name.clone(), reason };
+    let name = image.name.guessed();
+    let open = |reason| CliError::Open { name: image.name.given(), reason };
     if image.format.is_some() || !image.is_raw().map_err(open)? {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use crate::name::ImageName;
 use crate::secret::Secrets;
 use instar_ops::{Encryption, ImageError, OpError, UnlockRequest};
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// An image as the command line describes it.
 pub struct Source {
@@ -29,8 +30,12 @@ impl Source {
         }
         let secrets = Secrets::parse(&args.object)?;
         let refused = |reason| CliError::Open { name: shown(file), reason };
-        let opts = args.image_opts.then(|| ImageOpts::parse(file)).transpose().map_err(refused)?;
-        Ok(Self { secrets, opts })
+        let opts = match file.as_bytes().strip_prefix(b"json:") {
+            _ if args.image_opts => Some(ImageOpts::parse(file)),
+            Some(json) => Some(ImageOpts::from_json(json)),
+            None => None,
+        };
+        Ok(Self { secrets, opts: opts.transpose().map_err(refused)? })
     }
 
     /// Opens and locks the image.
@@ -44,7 +49,8 @@ impl Source {
             return Err(CliError::Open { name: shown(file), reason });
         }
         let name = ImageName::from_options(file, &opts.filename, opts.shown());
-        Image::open_as(name, opts.driver.as_deref(), access)
+        // `--format` counts for more than the driver in a `json:` name.
+        Image::open_as(name, args.format.as_deref().or(opts.driver.as_deref()), access)
     }
 
     /// Whether the image is to be used without its backing file.

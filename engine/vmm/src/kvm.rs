@@ -187,13 +187,16 @@ impl Kvm {
     }
 
     /// The same, with every change of an image (not of its data file) shown to `observer` before it is made. An errno in return lets the
-    /// change fail with that, undone. For tests of what becomes of an image.
+    /// change fail with that, undone. For tests of what becomes of an image, and to see how far a job is.
     #[must_use]
-    pub fn with_observer(
-        mut self,
-        observer: impl Fn(Change<'_>) -> Option<i32> + Send + Sync + 'static,
-    ) -> Self {
-        self.observer = Observer::new(observer);
+    pub fn with_observer(self, observer: impl Fn(Change<'_>) -> Option<i32> + Send + Sync + 'static) -> Self {
+        self.observed_by(Observer::new(observer))
+    }
+
+    /// The same, by an observer that there is.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = observer;
         self
     }
 

@@ -32,5 +32,5 @@ mod watchdog;
 
 pub use error::{ErrorKind, Fault, FaultCause, VmmError};
 pub use kvm::{Finished, Kvm, Limits, Stats};
-pub use observe::Change;
+pub use observe::{Change, Observer};
 pub use others::{LayerFiles, Others};

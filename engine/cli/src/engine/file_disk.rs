@@ -3,7 +3,7 @@
 use crate::host;
 use instar_ops::Disk;
 use instar_ops::disk::{Direction, IoError, ReadAt};
-use instar_vmm::Stats;
+use instar_vmm::{Change, Observer, Stats};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -17,6 +17,7 @@ pub struct FileDisk<'a> {
     file: &'a File,
     len: u64,
     stats: Stats,
+    observer: Observer,
 }
 
 impl<'a> FileDisk<'a> {
@@ -25,7 +26,12 @@ impl<'a> FileDisk<'a> {
     /// # Errors
     /// The kernel's error if it does not tell the length.
     pub fn new(file: &'a File) -> io::Result<Self> {
-        Ok(Self { file, len: file.metadata()?.len(), stats: Stats::default() })
+        Ok(Self { file, len: file.metadata()?.len(), stats: Stats::default(), observer: Observer::none() })
+    }
+
+    /// The same, with every change shown to `observer` before it is made.
+    pub fn watched(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 
     /// What was done so far.
@@ -91,18 +97,26 @@ impl Disk for FileDisk<'_> {
         self.stats.block_requests += 1;
         self.stats.bytes_written += len;
         writable(offset, len)?;
-        self.file.write_all_at(data, offset).map_err(failed(Direction::Write, offset, len))
+        let told = self.observer.tell(Change::Write { offset, data });
+        told.and_then(|()| self.file.write_all_at(data, offset)).map_err(failed(
+            Direction::Write,
+            offset,
+            len,
+        ))
     }
 
     fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
         self.stats.block_requests += 1;
         writable(offset, len)?;
-        host::zero(self.file, offset, len, unmap).map_err(failed(Direction::Write, offset, len))
+        let told = self.observer.tell(Change::Zero { offset, len, unmap });
+        let zeroed = told.and_then(|()| host::zero(self.file, offset, len, unmap));
+        zeroed.map_err(failed(Direction::Write, offset, len))
     }
 
     fn flush(&mut self) -> Result<(), IoError> {
         self.stats.flushes += 1;
-        self.file.sync_data().map_err(failed(Direction::Flush, 0, 0))
+        let told = self.observer.tell(Change::Flush);
+        told.and_then(|()| self.file.sync_data()).map_err(failed(Direction::Flush, 0, 0))
     }
 }
 

@@ -9,13 +9,16 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, Encryption, ImageInfo,
     InfoItem, InfoRequest, Layer, OpError, ResizeOutcome, ResizeRequest, SCRATCH_LEN, UnlockRequest,
 };
-use instar_vmm::{Finished, Others};
+use instar_vmm::{Finished, Observer, Others};
 use std::fs::File;
 use std::time::Instant;
 
 /// The engine that needs nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct InProcess;
+#[derive(Debug, Clone)]
+pub struct InProcess {
+    /// What is told of every change of an image.
+    pub observer: Observer,
+}
 
 impl Engine for InProcess {
     fn resize(
@@ -46,7 +49,7 @@ impl Engine for InProcess {
             unlocked: others.unlocked,
             extents: &mut extents,
         };
-        run(image, |disk, scratch| {
+        self.run(image, |disk, scratch| {
             instar_ops::resize_mended(disk, &mut companions, request, scratch, findings)
         })
     }
@@ -58,7 +61,7 @@ impl Engine for InProcess {
         request: &InfoRequest,
     ) -> Job<(ImageInfo, Vec<InfoItem>)> {
         let mut extents = disks_of(extents)?;
-        run(image, |disk, scratch| {
+        self.run(image, |disk, scratch| {
             let mut items = Vec::new();
             let info =
                 instar_ops::info_with(disk, &mut as_disks(&mut extents), request, scratch, &mut |item| {
@@ -76,18 +79,18 @@ impl Engine for InProcess {
         findings: &mut dyn FnMut(CheckFinding),
     ) -> Job<CheckReport> {
         let mut extents = disks_of(extents)?;
-        run(image, |disk, scratch| {
+        self.run(image, |disk, scratch| {
             instar_ops::check_with(disk, &mut as_disks(&mut extents), request, scratch, findings)
         })
     }
 
     fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
-        run(image, |disk, scratch| instar_ops::unlock(disk, request, passphrase, scratch))
+        self.run(image, |disk, scratch| instar_ops::unlock(disk, request, passphrase, scratch))
     }
 
     fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome> {
         let mut extents = disks_of(extents)?;
-        run(image, |disk, scratch| {
+        self.run(image, |disk, scratch| {
             instar_ops::create_with(disk, &mut as_disks(&mut extents), request, scratch)
         })
     }
@@ -106,14 +109,20 @@ fn as_disks<'d>(files: &'d mut [FileDisk<'_>]) -> Vec<&'d mut dyn Disk> {
     files.iter_mut().map(|file| file as &mut dyn Disk).collect()
 }
 
-fn run<T>(image: &File, job: impl FnOnce(&mut FileDisk<'_>, &mut [u8]) -> Result<T, OpError>) -> Job<T> {
-    let begun = Instant::now();
-    let mut disk = disk(image)?;
-    let mut scratch = vec![0; SCRATCH_LEN];
-    let result = job(&mut disk, &mut scratch);
-    let mut stats = disk.stats();
-    stats.total_time = begun.elapsed();
-    Ok(Finished { result, stats })
+impl InProcess {
+    fn run<T>(
+        &self,
+        image: &File,
+        job: impl FnOnce(&mut FileDisk<'_>, &mut [u8]) -> Result<T, OpError>,
+    ) -> Job<T> {
+        let begun = Instant::now();
+        let mut disk = disk(image)?.watched(self.observer.clone());
+        let mut scratch = vec![0; SCRATCH_LEN];
+        let result = job(&mut disk, &mut scratch);
+        let mut stats = disk.stats();
+        stats.total_time = begun.elapsed();
+        Ok(Finished { result, stats })
+    }
 }
 
 /// Why `create` would refuse `request`, if it would. Every refusal is decided before the first

@@ -11,7 +11,7 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
     ResizeOutcome, ResizeRequest, UnlockRequest,
 };
-use instar_vmm::{Finished, Others};
+use instar_vmm::{Finished, Observer, Others};
 use std::fs::File;
 
 /// What may come of a job: its end, or the reason why there is none.
@@ -72,8 +72,16 @@ pub trait Engine {
 /// # Errors
 /// [`CliError::Vmm`] if this machine has no usable KVM.
 pub fn open(kind: EngineKind) -> Result<Box<dyn Engine>, CliError> {
+    open_watched(kind, Observer::none())
+}
+
+/// The same, with every change of an image shown to `observer` before it is made.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_watched(kind: EngineKind, observer: Observer) -> Result<Box<dyn Engine>, CliError> {
     Ok(match kind {
-        EngineKind::Kvm => Box::new(instar_vmm::Kvm::open()?),
-        EngineKind::InProcess => Box::new(in_process::InProcess),
+        EngineKind::Kvm => Box::new(instar_vmm::Kvm::open()?.observed_by(observer)),
+        EngineKind::InProcess => Box::new(in_process::InProcess { observer }),
     })
 }

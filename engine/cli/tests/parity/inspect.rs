@@ -21,11 +21,21 @@ const IMAGES: &[&str] = &[
     "corrupt.img",
     "file:q.img",
     "./q.img",
+    r#"json:{"driver":"qcow2","file":{"driver":"file","filename":"q.img"}}"#,
 ];
 
 /// Images that both check. Those with a backing file or a data file of their own are not among them.
-const CHECKED: &[&str] =
-    &["q.img", "empty.qcow2", "v2.img", "ext.img", "small.img", "corrupt.img", "unref.img", "leak.img"];
+const CHECKED: &[&str] = &[
+    "q.img",
+    "empty.qcow2",
+    "v2.img",
+    "ext.img",
+    "small.img",
+    "corrupt.img",
+    "unref.img",
+    "leak.img",
+    r#"json:{"file.filename":"q.img"}"#,
+];
 
 /// Trials for each image, in both forms of output.
 pub fn trials(engine: Engine) -> Vec<Trial> {
