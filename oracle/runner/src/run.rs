@@ -99,7 +99,7 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
 fn first(args: &CompareArgs, known: Vec<Known>, jobs: Vec<Job>, since: &Since) -> Result<ExitCode> {
     {
         let dir = workplace().context("temporary directory")?;
-        since.keep(&Equipment::find(&args.common, dir.path())?, &jobs)?;
+        since.keep(&live(&args.common, dir.path())?, &jobs)?;
     }
     let code = run(&args.common, known, jobs, &Stored::None, args.fail_fast, &BTreeSet::new())?;
     if code == ExitCode::SUCCESS {
@@ -117,7 +117,7 @@ fn changed(args: &CompareArgs, known: Vec<Known>, jobs: Vec<Job>, since: &Since)
     let (all, most) = (jobs.len(), if args.fail_fast { MOST_CHANGED } else { usize::MAX });
     let jobs = {
         let dir = workplace().context("temporary directory")?;
-        since.changed(&Equipment::find(&args.common, dir.path())?, jobs, most)?
+        since.changed(&live(&args.common, dir.path())?, jobs, most)?
     };
     println!("{} of {all} cases are answered otherwise", jobs.len());
     if jobs.is_empty() {
@@ -230,6 +230,11 @@ fn run(
     outcome.recorded = recorded::compare(&request, equipment, tally, grid)?;
     outcome.forget(old);
     conclude(args, &outcome, dir.path())
+}
+
+/// What there is to compare with live, where baselines stand in for nothing.
+fn live(args: &Common, dir: &Path) -> Result<Equipment> {
+    equipment(args, &recorded::Plan::of(args)?, dir)
 }
 
 /// What there is to compare with live, where `baselines` stands in for the rest.
