@@ -279,5 +279,29 @@ numbered_errors! {
         618 VmdkNotSparse => "Image not in VMDK format",
         /// The sizes of all extents come to more than a disk may have.
         619 VmdkTooLarge => "Could not refresh total sector count: File too large",
+        /// No footer where one could be.
+        400 VhdNone => "invalid VPC image",
+        /// The footer's checksum is wrong.
+        401 VhdChecksum => "Incorrect header checksum",
+        /// More than 2040 GiB.
+        402 VhdTooLarge => "File too large",
+        /// The header lies where it cannot.
+        403 VhdNoHeader => "Error reading dynamic VHD header",
+        /// No header where one should be.
+        404 VhdHeaderMagic => "Invalid header magic",
+        /// No power of two from 512 bytes on.
+        405 VhdBlockSize { bytes } => "Invalid block size {bytes}",
+        /// More entries than QEMU counts.
+        406 VhdEntries { count } => "Max Table Entries too large ({count})",
+        /// Fewer entries than the disk has blocks.
+        407 VhdTableTooSmall => "Page table too small",
+        /// The block allocation table lies where it cannot.
+        408 VhdTable => "Error reading pagetable",
+        /// The table or a block reaches beyond the end of the file.
+        409 VhdPastEnd => "block-vpc: free_data_block_offset points after the end of file. The image has been truncated.",
+        /// A block lies on top of metadata.
+        410 VhdBlockOverMetadata { block, sector } => "Image is corrupt: block {block} lies over metadata, at sector {sector}",
+        /// A block lies on top of another one.
+        411 VhdBlocksOverlap { sector } => "Image is corrupt: two blocks lie over each other, at sector {sector}",
     }
 }

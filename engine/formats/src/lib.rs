@@ -13,6 +13,7 @@ pub mod luks;
 pub mod probe;
 pub mod qcow2;
 pub mod qed;
+pub mod vhd;
 pub mod vhdx;
 pub mod vmdk;
 

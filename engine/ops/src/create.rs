@@ -32,6 +32,7 @@ pub fn create_with<D: Disk>(
     if size > MAX_BYTES {
         return Err(Refusal::SizeTooLarge.into());
     }
+    let mut virtual_size = size;
     let file_size_after = match request.format {
         Format::Raw => create_raw(&request.qcow2, size)?,
         Format::Qcow2 => create_qcow2(disk, &request.qcow2, size, scratch)?,
@@ -39,25 +40,30 @@ pub fn create_with<D: Disk>(
         Format::Luks => return Err(Refusal::CreateLuks.into()),
         Format::Vhdx => crate::vhdx::create(disk, (request, size), scratch)?,
         Format::Vmdk => crate::vmdk::create(disk, extents, request, scratch)?,
-        Format::Vhd => return Err(Refusal::CreateFormat.into()),
+        Format::Vhd => {
+            let (rounded, len) = crate::vhd::create(disk, (request, size), scratch)?;
+            virtual_size = rounded;
+            len
+        }
     };
     Ok(ResizeOutcome {
         format: request.format,
-        action: ResizeAction::between(0, size),
+        action: ResizeAction::between(0, virtual_size),
         old_virtual_size: 0,
-        new_virtual_size: size,
+        new_virtual_size: virtual_size,
         file_size_before: disk.len(),
         file_size_after,
-        preallocate: space(request, size),
+        preallocate: space(request, virtual_size),
         data_file_size_after: data_file_size(request, size),
         extents_after: None,
     })
 }
 
-/// The range of a raw file that is to be allocated.
+/// The range of a raw file, or of a fixed VHD, that is to be allocated.
 const fn space(request: &CreateRequest, size: u64) -> Option<(u64, u64)> {
     match (request.format, request.qcow2.preallocation) {
         (Format::Raw, Preallocation::Falloc | Preallocation::Full) => Some((0, size)),
+        (Format::Vhd, Preallocation::Falloc | Preallocation::Full) if request.vhd.fixed => Some((0, size)),
         _ => None,
     }
 }

@@ -7,6 +7,28 @@ numbered_errors! {
     pub enum Damage {
         /// The footer at the start says something else than the one at the end.
         1000 VhdFootersDiffer => "the footers at the start and at the end differ",
+        /// The last 512 bytes of the file are none.
+        1001 VhdNoTrailer => "there is no footer at the end of the file",
+        /// The footer at the end is damaged.
+        1002 VhdTrailerChecksum => "the checksum of the footer at the end is wrong",
+        /// The footer at the start is damaged.
+        1003 VhdHeadDamaged => "the footer at the start is damaged",
+        /// The header is damaged, or somebody has forgotten to compute it.
+        1004 VhdHeaderChecksum => "the checksum of the header is wrong",
+        /// Some readers want exactly as many entries as blocks.
+        1005 VhdEntries { entries, needed } => "the block allocation table has {entries} entries, the disk {needed} blocks",
+        /// A block ends past the end of the file.
+        1006 VhdPastEnd { block, sector } => "block {block} at sector {sector} ends past the end of the file",
+        /// A block on top of footer, header or table.
+        1007 VhdOverMetadata { block, sector } => "block {block} at sector {sector} lies over metadata",
+        /// A block on top of a block.
+        1008 VhdOverlap { sector } => "a block at sector {sector} lies over another one",
+        /// Readers that go by bitmaps do not see all data.
+        1009 VhdBitmap { block } => "the bitmap of block {block} hides data",
+        /// A new block would contain this.
+        1010 VhdLeftover { offset } => "data behind the last block, from offset {offset} on",
+        /// A fixed disk that is not as long as its file, without the footer.
+        1011 VhdFixedLength { size, room } => "the disk has {size} bytes, but its file room for {room}",
         /// The log holds what is not in its place yet.
         1200 VhdxLog => "log that was not replayed",
         /// The header says that there is something to be replayed, and there is nothing.
@@ -55,5 +77,13 @@ numbered_errors! {
         1310 VmdkOverlap { sector } => "two tables or directories are at sector {sector}",
         /// Of a flat extent.
         1311 VmdkFlatShort { extent, bytes } => "extent {extent} needs {bytes} bytes, which its file does not have",
+    }
+}
+
+impl Damage {
+    /// Whether it costs space, or may, but no data.
+    #[must_use]
+    pub const fn is_leak(&self) -> bool {
+        matches!(self, Self::VhdLeftover { .. })
     }
 }

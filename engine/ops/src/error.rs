@@ -68,10 +68,6 @@ numbered_errors! {
         /// As above.
         303 Vhdx => "the image is in vhdx format, which is not supported",
         /// As above.
-        304 Vhd => "the image is in vpc format, which is not supported",
-        /// A fixed VHD would lose its footer if it were taken for a raw disk.
-        305 VhdFixed => "the image is a fixed vpc image, which is not supported; name a format to override",
-        /// A format whose metadata nobody here handles.
         306 Vdi => "the image is in vdi format, which is not supported",
         /// As above.
         308 Parallels => "the image is in parallels format, which is not supported",
@@ -133,6 +129,8 @@ numbered_errors! {
         360 CreateQed => "creating images in qed format is not supported",
         /// As above.
         361 CreateFormat => "creating images in this format is not supported",
+        /// A disk of more than 2040 GiB.
+        362 CreateVhdSize => "The image size is too large for file format 'vpc'",
         /// A disk of more than 64 TiB.
         580 CreateVhdxSize => "Image size too large; max of 64TB",
         /// A log whose length a 32-bit word does not hold.
@@ -155,12 +153,9 @@ impl OpError {
     #[must_use]
     pub const fn unsupported(probed: Probed) -> Option<Self> {
         Some(Self::Refused(match probed {
-            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks | Probed::Vhdx | Probed::Vmdk => {
-                return None;
-            }
+            Probed::Raw | Probed::Qcow2 | Probed::Qed | Probed::Luks => return None,
+            Probed::Vhd | Probed::VhdFixed | Probed::Vhdx | Probed::Vmdk => return None,
             Probed::Qcow => Refusal::Qcow,
-            Probed::Vhd => Refusal::Vhd,
-            Probed::VhdFixed => Refusal::VhdFixed,
             Probed::Vdi => Refusal::Vdi,
             Probed::Parallels => Refusal::Parallels,
         }))

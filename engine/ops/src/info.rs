@@ -47,6 +47,7 @@ pub fn info_with<D: ReadAt>(
     let header = match open(disk, request.format)? {
         Opened::Raw => return Ok(raw(disk.len())),
         Opened::Qed(header) => return Ok(crate::qed::info(disk, &header)?),
+        Opened::Vhd(image) => return vhd::info(disk, &image, scratch),
         Opened::Vhdx => return crate::vhdx::info(disk),
         Opened::Luks(header) => return Ok(luks::info(&header, disk.len())?),
         Opened::Vmdk(kind) => return vmdk::info(disk, extents, kind, scratch, items),

@@ -23,6 +23,7 @@ mod resize;
 mod testing;
 mod types;
 mod unlock;
+mod vhd;
 mod vhdx;
 mod vmdk;
 pub mod wire;

@@ -1,11 +1,11 @@
 //! Finding out what an image is: the start of every operation on one that exists.
 
 use crate::encryption::luks_header;
-use crate::{Format, OpError, ReadAt, Refusal};
+use crate::{Format, OpError, ReadAt};
 use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::PARSE_LEN;
-use instar_formats::{luks, qed};
+use instar_formats::{luks, qed, vhd};
 
 /// What an image turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum Opened {
     Qed(qed::Header),
     /// The same of LUKS.
     Luks(luks::Header),
+    /// The same of VHD.
+    Vhd(vhd::Image),
     /// VHDX: its log comes before everything else in it, and nothing was read.
     Vhdx,
     /// VMDK, whose descriptor was not read yet.
@@ -39,7 +41,7 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
         Format::Qcow2 => header(disk).map(Opened::Qcow2),
         Format::Qed => qed_header(disk).map(Opened::Qed),
         Format::Luks => luks_header(disk, 0).map(Opened::Luks),
-        Format::Vhd => Err(Refusal::Vhd.into()),
+        Format::Vhd => crate::vhd::open(disk).map(Opened::Vhd),
         Format::Vhdx => Ok(Opened::Vhdx),
         Format::Vmdk => crate::vmdk::open(disk).map(Opened::Vmdk),
     }
@@ -62,6 +64,7 @@ fn probed<R: ReadAt>(disk: &mut R) -> Result<Format, OpError> {
         None if found == Probed::Qcow2 => Ok(Format::Qcow2),
         None if found == Probed::Qed => Ok(Format::Qed),
         None if found == Probed::Luks => Ok(Format::Luks),
+        None if matches!(found, Probed::Vhd | Probed::VhdFixed) => Ok(Format::Vhd),
         None if found == Probed::Vhdx => Ok(Format::Vhdx),
         None if found == Probed::Vmdk => Ok(Format::Vmdk),
         None => Ok(Format::Raw),
@@ -83,7 +86,7 @@ fn qed_header<R: ReadAt>(disk: &mut R) -> Result<qed::Header, OpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ImageError;
+    use crate::{ImageError, Refusal};
     use crate::testing::{MemDisk, fresh_qcow2};
 
     #[test]
@@ -108,7 +111,7 @@ mod tests {
         assert_eq!(open(&mut disk, None), Err(Refusal::Vdi.into()));
         let mut disk = MemDisk::new(4096);
         disk.put(4096 - 512, b"conectix");
-        assert_eq!(open(&mut disk, None), Err(Refusal::VhdFixed.into()));
+        assert_eq!(open(&mut disk, None), Err(ImageError::VhdNone.into()));
         assert_eq!(open(&mut disk, Some(Format::Raw)), Ok(Opened::Raw));
     }
 

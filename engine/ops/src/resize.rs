@@ -40,6 +40,7 @@ pub fn resize_with<D: Disk>(
         Opened::Luks(header) => crate::luks::resize(&header, disk.len(), &wanted),
         Opened::Vmdk(kind) => crate::vmdk::resize(disk, companions, (kind, &wanted), scratch),
         Opened::Qed(header) => crate::qed::resize(disk, companions, (&header, &wanted), scratch),
+        Opened::Vhd(image) => crate::vhd::resize(disk, (&image, &wanted), scratch),
         Opened::Vhdx => crate::vhdx::resize(disk, (&wanted, &request.identity), scratch),
         Opened::Qcow2(header) => {
             companions.complete(&header, &wanted)?;

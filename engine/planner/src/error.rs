@@ -74,6 +74,20 @@ numbered_errors! {
         644 VmdkTooManyExtents { most } => "the image would have more than {most} extents",
         /// Extents that are flat have no metadata.
         645 VmdkPreallocationMetadata => "Unsupported preallocation mode: metadata",
+        /// Beyond 2040 GiB.
+        270 VhdTooLarge => "The image size is too large for file format 'vpc'",
+        /// A differencing disk is as long as its parent, or cannot be read.
+        271 VhdDifferencing => "a differencing image cannot be resized: its size must be that of its parent",
+        /// What a saved state knows of the disk would be wrong.
+        272 VhdSavedState => "the image has a saved state, which a resize would make useless; discard it first",
+        /// Neither fixed nor dynamic.
+        273 VhdDiskType { kind } => "disk type {kind} is not supported",
+        /// A block's place has 32 bits.
+        274 VhdFileTooLarge => "Failed to grow the image file: File too large",
+        /// A write of one sector could not change them then.
+        276 VhdUnaligned => "the image's tables do not begin at sectors",
+        /// Whether its blocks overlap must be known before they are moved.
+        275 VhdTooManyBlocks => "the image has too many blocks for its file to be compacted",
         /// A fixed scratch buffer is too small; the caller is wrong, not the image.
         216 Scratch { need, have } => "internal error: scratch buffer of {have} bytes, {need} needed",
     }

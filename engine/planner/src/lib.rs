@@ -17,6 +17,7 @@ pub mod qcow2;
 pub mod qed;
 pub mod raw;
 mod surroundings;
+pub mod vhd;
 pub mod vhdx;
 pub mod vmdk;
 

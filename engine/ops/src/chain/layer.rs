@@ -52,7 +52,7 @@ impl<'c> Reader<'c> {
                 let mapping = Mapping::new(&header, table);
                 Ok(Self { size: header.virtual_size(), kind: Kind::Qcow2(mapping) })
             }
-            Opened::Vhdx => Err(Refusal::LayerFormat.into()),
+            Opened::Vhd(_) | Opened::Vhdx => Err(Refusal::LayerFormat.into()),
             Opened::Luks(_) => Err(Refusal::EncryptedLayer.into()),
             Opened::Vmdk(_) => Err(Refusal::LayerFormat.into()),
             Opened::Qed(header) => {

@@ -87,11 +87,18 @@ pub fn check_with<D: Disk>(
     scratch: &mut [u8],
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<CheckReport, OpError> {
-    let image = open(disk, request.format)?;
+    let image = match open(disk, request.format) {
+        // What can be repaired need not be good.
+        Err(OpError::Image(ImageError::VhdNone | ImageError::VhdChecksum)) => {
+            return crate::vhd::check(disk, request.repair, scratch, findings);
+        }
+        opened => opened?,
+    };
     image.check_unlocked(request.unlocked)?;
     let header = match image {
         Opened::Raw | Opened::Luks(_) => return Err(Refusal::NoChecks.into()),
         Opened::Qed(header) => return Ok(crate::qed::check(disk, &header, request.repair, scratch)?),
+        Opened::Vhd(_) => return crate::vhd::check(disk, request.repair, scratch, findings),
         Opened::Vhdx => return crate::vhdx::check(disk, request.repair, scratch, findings),
         Opened::Vmdk(kind) => return vmdk::check(disk, extents, (kind, request.repair), scratch, findings),
         Opened::Qcow2(header) => header,
