@@ -3,10 +3,14 @@
 use crate::args::{CheckArgs, Output};
 use crate::engine;
 use crate::error::CliError;
+use crate::extents::ExtentFiles;
+use crate::gate::Gate;
 use crate::identity;
 use crate::image::{Access, Image};
 use crate::info::only_file;
+use crate::lock::Claim;
 use crate::message::{shown, to_stderr, to_stdout};
+use crate::parts::wants_extents;
 use crate::resize::warn_of_guess;
 use crate::show::{check_json, check_text, show_finding, stats_text};
 use crate::source::Source;
@@ -40,6 +44,13 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
         request.unlocked = true;
         finished = engine.check(&image.file, &[], &request, &mut show_finding)?;
     }
+    let mut extents = ExtentFiles::default();
+    if finished.result.as_ref().is_err_and(wants_extents) {
+        let claim = if args.force_share { Claim::Nothing } else { Claim::Read };
+        extents = ExtentFiles::open(engine.as_ref(), &image, &Gate::Allow, claim)?;
+        finished = engine.check(&image.file, &extents.files(), &request, &mut show_finding)?;
+    }
+    drop(extents);
     let report = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
     if !args.quiet {
         to_stdout(&match args.output {

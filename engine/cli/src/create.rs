@@ -4,6 +4,7 @@ use crate::args::CreateArgs;
 use crate::behind::Behind;
 use crate::engine;
 use crate::error::{CliError, io_text};
+use crate::extents::ExtentFiles;
 use crate::finish::{fill_data_file, finish, finish_data_file};
 use crate::identity;
 use crate::image::parse_format;
@@ -15,7 +16,7 @@ use crate::others;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
 use crate::space;
-use instar_ops::{CreateRequest, Format, Label, OpError, Refusal, VmdkOptions};
+use instar_ops::{CreateRequest, Format, Label, OpError, Refusal, VmdkOptions, new_extent_name, new_extents};
 use instar_vmm::Stats;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -45,10 +46,14 @@ pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
     let target = Target::open(file, &behind.files).map_err(failed)?;
     let data_file = options.data_file.as_ref().map(|name| Target::open(name, &behind.files)).transpose();
     let data_file = data_file.map_err(failed).inspect_err(|_| target.discard())?;
-    let files = (&target.file, data_file.as_ref().map(|target| &target.file));
-    let stats = fill(program, engine.as_ref(), files, &request, &failed).inspect_err(|_| {
+    let mut extents = ExtentFiles::default();
+    make_extents(&mut extents, &target, &request).map_err(failed).inspect_err(|_| target.discard())?;
+    let files = (&target.file, data_file.as_ref().map(|target| &target.file), &extents);
+    let stats = fill(program, engine.as_ref(), files, &request, &failed);
+    let stats = stats.inspect_err(|_| {
         target.discard();
         data_file.iter().for_each(Target::discard);
+        extents.discard_new();
     })?;
     if args.engine.stats {
         to_stderr(&stats_text(args.engine.engine, &stats));
@@ -136,12 +141,12 @@ fn operand_size(word: &OsStr) -> Result<u64, CliError> {
 fn fill(
     program: &Program,
     engine: &dyn engine::Engine,
-    (file, data_file): (&File, Option<&File>),
+    (file, data_file, extents): (&File, Option<&File>, &ExtentFiles),
     request: &CreateRequest,
     failed: &dyn Fn(String) -> CliError,
 ) -> Result<Stats, CliError> {
     let mode = request.qcow2.preallocation;
-    let finished = engine.create(file, &[], request)?;
+    let finished = engine.create(file, &extents.files(), request)?;
     let outcome = finished.result.map_err(|error| match (error, space::text(&error, mode, false)) {
         (_, Some(text)) => failed(format!("{NOT_RESIZED}{text}")),
         (OpError::Io(e), None) => failed(io_text(&e)),
@@ -159,6 +164,15 @@ fn fill(
         fill_data_file(data_file, &outcome, mode).map_err(named(NOT_RESIZED))?;
     }
     Ok(finished.stats)
+}
+
+/// Makes the files that the disk goes into, if it goes into others than the image's own.
+fn make_extents(extents: &mut ExtentFiles, target: &Target, request: &CreateRequest) -> Result<(), String> {
+    if request.format != Format::Vmdk {
+        return Ok(());
+    }
+    let names = (0..new_extents(request)).map(|n| new_extent_name(request, n)).collect::<Option<Vec<_>>>();
+    extents.create(&target.name, &names.ok_or("the names of extents are too long")?)
 }
 
 /// The emptied file that the image goes into.

@@ -3,8 +3,11 @@
 use crate::args::{InfoArgs, Output};
 use crate::engine::{self, Engine};
 use crate::error::CliError;
+use crate::extents::ExtentFiles;
+use crate::gate::Gate;
 use crate::image::{Access, Image};
-use crate::message::{to_stderr, to_stdout};
+use crate::lock::Claim;
+use crate::message::{errno_text, to_stderr, to_stdout};
 use crate::resize::gate;
 use crate::show::{Described, info_json, info_json_chain, info_text, stats_text};
 use crate::source::Source;
@@ -14,6 +17,7 @@ use instar_ops::{ImageInfo, InfoItem, InfoRequest};
 use instar_vmm::Stats;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 /// An image and everything that is to be shown of it.
 struct Looked {
@@ -21,6 +25,8 @@ struct Looked {
     info: ImageInfo,
     items: Vec<InfoItem>,
     sizes: (u64, u64),
+    /// Path, length and space of each file that the disk is in, if it is in others.
+    parts: Vec<(PathBuf, u64, u64)>,
 }
 
 /// Runs the command.
@@ -37,14 +43,14 @@ pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     let engine = engine::open(args.engine.engine)?;
     source.check_encryption(engine.as_ref(), &image)?;
     let mut stats = Vec::new();
-    let mut chain = vec![look(engine.as_ref(), image, &mut stats)?];
+    let mut chain = vec![look(engine.as_ref(), image, (&gate, access), &mut stats)?];
     while let Some(stored) = args.backing_chain.then(|| behind(&chain)).transpose()?.flatten() {
         let image = Image::open_named(stored.name, stored.format.as_deref(), &gate, access)?;
         if chain.iter().any(|above| is_same(&above.image, &image)) {
             let name = image.name.shown_path();
             return Err(CliError::Refused(format!("Backing file '{name}' creates an infinite loop.")));
         }
-        chain.push(look(engine.as_ref(), image, &mut stats)?);
+        chain.push(look(engine.as_ref(), image, (&gate, access), &mut stats)?);
     }
     let described: Vec<_> = chain.iter().map(|looked| looked.described(version)).collect();
     to_stdout(&match args.output {
@@ -58,13 +64,28 @@ pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn look(engine: &dyn Engine, image: Image, stats: &mut Vec<Stats>) -> Result<Looked, CliError> {
+fn look(
+    engine: &dyn Engine,
+    image: Image,
+    (gate, access): (&Gate, Access),
+    stats: &mut Vec<Stats>,
+) -> Result<Looked, CliError> {
     let request = InfoRequest { format: image.format };
-    let finished = engine.info(&image.file, &[], &request)?;
-    let (info, items) = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
+    let refused = |e| CliError::from_op(e, &image.name.given());
+    let mut finished = engine.info(&image.file, &[], &request)?;
+    let (mut info, mut items) = finished.result.map_err(refused)?;
+    let mut parts = Vec::new();
+    if items.iter().any(|item| matches!(item, InfoItem::Extent(extent) if !extent.name.is_empty())) {
+        let claim = if access == Access::Shared { Claim::Nothing } else { Claim::Glance };
+        let extents = ExtentFiles::named(&image, &items, gate, claim)?;
+        finished = engine.info(&image.file, &extents.files(), &request)?;
+        (info, items) = finished.result.map_err(refused)?;
+        let not_read = |e: std::io::Error| CliError::Refused(errno_text(&e));
+        parts = extents.sizes().map_err(not_read)?;
+    }
     stats.push(finished.stats);
     let sizes = image.host_sizes()?;
-    Ok(Looked { image, info, items, sizes })
+    Ok(Looked { image, info, items, sizes, parts })
 }
 
 /// What the last image of a chain names as its backing file.
@@ -93,6 +114,7 @@ impl Looked {
             items: &self.items,
             file_len,
             disk_size,
+            parts: &self.parts,
             version,
         }
     }

@@ -10,6 +10,7 @@ use crate::identity;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
 use crate::others::OtherFiles;
+use crate::parts::{self, wants_extents};
 use crate::progress;
 use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
@@ -80,6 +81,9 @@ fn resize(
         all.unlocked = alone.unlocked;
         all.detached |= detached;
         finished = engine.resize(&image.file, &all, request, &mut show_finding)?;
+    }
+    if finished.result.as_ref().is_err_and(wants_extents) {
+        return parts::resize(program, engine.as_ref(), (image, gate), request);
     }
     if matches!(finished.result, Err(OpError::Io(_))) {
         space::give_back(engine.as_ref(), image, alone.unlocked);

@@ -50,6 +50,7 @@ pub use report::{
 pub use resize::{resize, resize_with};
 pub use types::*;
 pub use unlock::unlock;
+pub use vmdk::{new_extent_name, new_extents, next_extent_name};
 
 /// What `scratch` must hold at least, in bytes, for every operation on every image. Constant: no
 /// image, however large, needs more.

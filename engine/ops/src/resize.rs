@@ -38,7 +38,7 @@ pub fn resize_with<D: Disk>(
     match image {
         Opened::Raw => resize_raw(disk, &wanted),
         Opened::Luks(header) => crate::luks::resize(&header, disk.len(), &wanted),
-        Opened::Vmdk(kind) => crate::vmdk::resize(disk, companions, (kind, &wanted), scratch),
+        Opened::Vmdk(kind) => crate::vmdk::resize(&mut *disk, companions, (kind, &wanted), scratch),
         Opened::Qed(header) => crate::qed::resize(disk, companions, (&header, &wanted), scratch),
         Opened::Vhd(image) => crate::vhd::resize(disk, (&image, &wanted), scratch),
         Opened::Vhdx => crate::vhdx::resize(disk, (&wanted, &request.identity), scratch),

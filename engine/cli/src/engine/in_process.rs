@@ -7,7 +7,7 @@ use crate::error::CliError;
 use instar_ops::disk::{Direction, IoError, ReadAt};
 use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, Encryption, ImageInfo,
-    InfoItem, InfoRequest, Layer, OpError, ResizeOutcome, ResizeRequest, SCRATCH_LEN, UnlockRequest,
+    InfoItem, InfoRequest, Layer, OpError, Refusal, ResizeOutcome, ResizeRequest, SCRATCH_LEN, UnlockRequest,
 };
 use instar_vmm::{Finished, Observer, Others};
 use std::fs::File;
@@ -130,7 +130,8 @@ impl InProcess {
 pub fn refusal_of_create(request: &CreateRequest) -> Option<OpError> {
     let mut scratch = vec![0; SCRATCH_LEN];
     match instar_ops::create(&mut NoDisk, request, &mut scratch) {
-        Ok(_) | Err(OpError::Io(_)) => None,
+        // Whoever holds the files makes those of extents after this.
+        Ok(_) | Err(OpError::Io(_) | OpError::Refused(Refusal::ExtentsWanted { .. })) => None,
         Err(refusal) => Some(refusal),
     }
 }

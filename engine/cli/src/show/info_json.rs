@@ -38,7 +38,7 @@ struct Node {
 
 #[derive(Serialize)]
 struct Child {
-    name: &'static str,
+    name: String,
     info: Node,
 }
 
@@ -117,13 +117,12 @@ fn format_node(image: &Described<'_>) -> Node {
     let info = image.info;
     let backing = (!info.backing_file.is_empty()).then_some(&info.backing_file);
     let format = (!info.backing_format.is_empty()).then_some(&info.backing_format);
-    let below = Child { name: "file", info: file_node(image) };
     Node {
-        children: (image.version >= QemuVersion::CHILDREN).then(|| vec![below]),
+        children: (image.version >= QemuVersion::CHILDREN).then(|| children(image)),
         filename: image.name.image_text(),
         format: format_name(info.format),
         virtual_size: info.virtual_size,
-        actual_size: image.disk_size,
+        actual_size: image.all_disk_size(),
         cluster_size: info.cluster_size,
         encrypted: info.encrypted.then_some(true),
         backing_filename: backing.map(|b| text(b)),
@@ -156,13 +155,18 @@ fn encrypt(image: &Described<'_>) -> Option<Encrypt> {
     }
 }
 
-fn file_node(image: &Described<'_>) -> Node {
+fn children(image: &Described<'_>) -> Vec<Child> {
+    let child = |(name, filename, len, size)| Child { name, info: file_node(filename, len, size) };
+    image.nodes().into_iter().map(child).collect()
+}
+
+fn file_node(filename: String, virtual_size: u64, actual_size: u64) -> Node {
     Node {
         children: Some(Vec::new()),
-        filename: image.name.text(),
+        filename,
         format: "file",
-        virtual_size: image.file_node_size(),
-        actual_size: image.disk_size,
+        virtual_size,
+        actual_size,
         cluster_size: None,
         encrypted: None,
         backing_filename: None,

@@ -49,7 +49,7 @@ fn head(image: &Described<'_>) -> String {
     line(&mut out, "file format", format_name(info.format));
     let size = info.virtual_size;
     line(&mut out, "virtual size", &format!("{} ({size} bytes)", human(size)));
-    line(&mut out, "disk size", &human(image.disk_size));
+    line(&mut out, "disk size", &human(image.all_disk_size()));
     if info.encrypted {
         line(&mut out, "encrypted", "yes");
     }
@@ -132,10 +132,11 @@ fn bitmap_list(bitmaps: &[&Bitmap]) -> String {
 }
 
 fn file_node(out: &mut String, image: &Described<'_>) {
-    out.push_str("Child node '/file':\n");
-    let size = image.file_node_size();
-    line(out, "    filename", &image.name.shown_path());
-    line(out, "    protocol type", "file");
-    line(out, "    file length", &format!("{} ({size} bytes)", human(size)));
-    line(out, "    disk size", &human(image.disk_size));
+    for (name, filename, size, disk_size) in image.nodes() {
+        out.push_str(&format!("Child node '/{name}':\n"));
+        line(out, "    filename", &printable(&filename));
+        line(out, "    protocol type", "file");
+        line(out, "    file length", &format!("{} ({size} bytes)", human(size)));
+        line(out, "    disk size", &human(disk_size));
+    }
 }

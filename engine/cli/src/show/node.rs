@@ -3,6 +3,7 @@
 use crate::name::ImageName;
 use crate::version::QemuVersion;
 use instar_ops::{Bitmap, Extent, ImageInfo, InfoItem, Snapshot};
+use std::path::PathBuf;
 
 /// Bytes in a sector: the smallest unit of a reported virtual size.
 const SECTOR: u64 = 512;
@@ -20,6 +21,8 @@ pub struct Described<'a> {
     pub file_len: u64,
     /// Space that its file takes on the host, in bytes.
     pub disk_size: u64,
+    /// Path, length and space of each file that the disk is in, if it is in others.
+    pub parts: &'a [(PathBuf, u64, u64)],
     /// Which version of `qemu-img` to answer like.
     pub version: QemuVersion,
 }
@@ -47,6 +50,22 @@ impl Described<'_> {
             InfoItem::Extent(extent) => Some(extent),
             InfoItem::Snapshot(_) | InfoItem::Bitmap(_) => None,
         })
+    }
+
+    /// Space that all of its files take.
+    pub fn all_disk_size(&self) -> u64 {
+        self.parts.iter().fold(self.disk_size, |sum, (_, _, size)| sum.saturating_add(*size))
+    }
+
+    /// The nodes below the format by name, each with path, length in whole sectors and space. QEMU lists the one
+    /// that it opened last first.
+    pub fn nodes(&self) -> Vec<(String, String, u64, u64)> {
+        let whole = |len: u64| len.checked_next_multiple_of(SECTOR).unwrap_or(len);
+        let part = |(n, (path, len, size)): (usize, &(PathBuf, u64, u64))| {
+            (format!("extents.{n}"), path.to_string_lossy().into_owned(), whole(*len), *size)
+        };
+        let own = ("file".to_owned(), self.name.text(), self.file_node_size(), self.disk_size);
+        self.parts.iter().enumerate().rev().map(part).chain([own]).collect()
     }
 
     /// The dirty flag that this version reports.

@@ -1,9 +1,10 @@
 //! Checking a VMDK image, far beyond what `qemu-img` looks at.
 
-use super::{Vmdk, descriptor, is_compressed};
-use crate::{CheckFinding, CheckReport, Damage, Disk, Format, OpError, ReadAt, Refusal, Repair};
+use super::info::usable;
+use super::{Vmdk, descriptor, header, is_compressed};
+use crate::{CheckFinding, CheckReport, Damage, Disk, Format, OpError, Refusal, Repair};
 use instar_formats::ImageError;
-use instar_formats::vmdk::{Descriptor, EMBEDDED_LEN, SparseHeader};
+use instar_formats::vmdk::{Descriptor, EMBEDDED_LEN, Extent, SECTOR, SparseHeader, TEXT_LEN};
 use instar_planner::PlanError;
 use instar_planner::vmdk::walk::{Finding, whole};
 
@@ -12,9 +13,9 @@ use instar_planner::vmdk::walk::{Finding, whole};
 ///
 /// # Errors
 /// A repair was asked for; the image makes no sense; the device's.
-pub(crate) fn check<D: Disk>(
-    disk: &mut D,
-    _extents: &mut [&mut dyn Disk],
+pub(crate) fn check(
+    disk: &mut dyn Disk,
+    extents: &mut [&mut dyn Disk],
     (kind, what): (Vmdk, Repair),
     scratch: &mut [u8],
     findings: &mut dyn FnMut(CheckFinding),
@@ -37,7 +38,15 @@ pub(crate) fn check<D: Disk>(
             said(&descriptor(disk, kind, text)?, &header, &mut see)?;
             complete &= extent(disk, &header, scratch, &mut see)?;
         }
-        Vmdk::Text => return Err(Refusal::Vmdk.into()),
+        Vmdk::Text => {
+            let (text, scratch) = scratch.split_at_mut_checked(TEXT_LEN).unwrap_or_default();
+            let text = descriptor(disk, kind, text)?;
+            let mut files = extents.iter_mut();
+            for (line, n) in text.extents().zip(0..) {
+                let file = files.next().ok_or(Refusal::ExtentsClosed)?;
+                complete &= part(&mut **file, (&usable(line?)?, n), scratch, &mut see)?;
+            }
+        }
     }
     report.check_errors = u64::from(!complete);
     Ok(report)
@@ -45,6 +54,27 @@ pub(crate) fn check<D: Disk>(
 
 /// Most findings that are told one by one.
 const MOST: u64 = 100_000;
+
+/// Checks an extent with a file of its own. Whether all of it could be.
+fn part(
+    file: &mut dyn Disk,
+    (line, number): (&Extent<'_>, u64),
+    scratch: &mut [u8],
+    see: &mut dyn FnMut(Damage),
+) -> Result<bool, OpError> {
+    if line.kind.is_flat() {
+        let bytes = line.offset.saturating_add(line.sectors).saturating_mul(SECTOR);
+        if file.len() < bytes {
+            see(Damage::VmdkFlatShort { extent: number, bytes });
+        }
+        return Ok(true);
+    }
+    let header = header(file)?;
+    if header.capacity != line.sectors {
+        see(Damage::VmdkDescriptorSize { said: line.sectors, has: header.capacity });
+    }
+    extent(file, &header, scratch, see)
+}
 
 /// Compares an extent with the descriptor in it.
 fn said(text: &Descriptor<'_>, header: &SparseHeader, see: &mut dyn FnMut(Damage)) -> Result<(), ImageError> {
@@ -59,8 +89,8 @@ fn said(text: &Descriptor<'_>, header: &SparseHeader, see: &mut dyn FnMut(Damage
 }
 
 /// Checks a sparse extent. Whether all of it could be.
-pub(super) fn extent<R: ReadAt + ?Sized>(
-    disk: &mut R,
+pub(super) fn extent(
+    disk: &mut dyn Disk,
     header: &SparseHeader,
     scratch: &mut [u8],
     see: &mut dyn FnMut(Damage),

@@ -5,9 +5,11 @@ mod create;
 mod info;
 mod resize;
 mod sparse;
+mod split;
 
 pub(crate) use check::check;
 pub(crate) use create::create;
+pub use create::{new_extent_name, new_extents, next_extent_name};
 pub(crate) use info::info;
 pub(crate) use resize::resize;
 

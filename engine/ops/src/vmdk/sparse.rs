@@ -9,8 +9,8 @@ use instar_planner::vmdk::{grow, shrink, text};
 use instar_planner::{Request, ResizeError};
 
 /// Resizes it.
-pub(super) fn resize<D: Disk>(
-    disk: &mut D,
+pub(super) fn resize(
+    disk: &mut dyn Disk,
     header: &SparseHeader,
     request: &Request,
     scratch: &mut [u8],
