@@ -68,12 +68,17 @@ impl Filling {
                 };
                 None
             }
-            Change::Write { offset, data } if self.len >= LONG && offset == self.start + self.done => {
+            // What comes behind the range is another matter.
+            Change::Write { offset, data } if self.goes_on_at(offset) => {
                 self.done += data.len() as u64;
                 Some((self.done.min(self.len), self.len))
             }
             _ => None,
         }
+    }
+
+    const fn goes_on_at(&self, offset: u64) -> bool {
+        self.len >= LONG && self.done < self.len && offset == self.start + self.done
     }
 }
 
@@ -99,6 +104,9 @@ mod tests {
         assert_eq!(filling.see(write(1000)), Some((512, 2 * LONG)));
         assert_eq!(filling.see(write(5)), None);
         assert_eq!(filling.see(write(1512)), Some((1024, 2 * LONG)));
+        filling.done = 2 * LONG - 512;
+        assert_eq!(filling.see(write(1000 + filling.done)), Some((2 * LONG, 2 * LONG)));
+        assert_eq!(filling.see(write(1000 + filling.done)), None, "behind the end");
         assert_eq!(filling.see(zero(0, 512)), None);
         assert_eq!(filling.see(write(0)), None, "nothing worth a line");
     }

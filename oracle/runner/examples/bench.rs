@@ -1,7 +1,7 @@
 //! Whole-process time and peak memory of `instar resize` and `qemu-img resize`, side by side, and the
 //! cases per second of `oracle compare`. scripts/bench builds what it needs.
 //!
-//! Usage: `bench INSTAR ORACLE [ROUNDS]`.
+//! Usage: `bench INSTAR ORACLE [ROUNDS [TEXT]]`; with TEXT only the resizes whose names have it, and no `oracle compare`.
 
 use anyhow::{Context, Result, bail};
 use oracle_judge::sparse;
@@ -27,11 +27,23 @@ struct Job {
     create: (&'static str, &'static str),
     /// What qemu-io writes before it.
     writes: &'static [&'static str],
+    /// Internal snapshots, each after 64 KiB that the next one does not share.
+    snapshots: u64,
     /// Options of `resize`, and the size.
     resize: (&'static str, &'static str),
 }
 
-const JOBS: [Job; 10] = [
+/// Data all over a disk of 1 TiB.
+const SCATTERED: &[&str] = &[
+    "write -q 0 64k",
+    "write -q 200G 64k",
+    "write -q 400G 64k",
+    "write -q 600G 64k",
+    "write -q 800G 64k",
+    "write -q 1000G 64k",
+];
+
+const JOBS: [Job; 14] = [
     job("1 MiB to 2 MiB", ("-f qcow2", "1M"), &[], "2M"),
     job("1 GiB to 2 GiB", ("-f qcow2", "1G"), &[], "2G"),
     job("1 GiB with 256 MiB of data to 1 TiB", ("-f qcow2", "1G"), &["write -q 0 256M"], "1T"),
@@ -40,6 +52,13 @@ const JOBS: [Job; 10] = [
     job("1 GiB to 128 GiB, 512-byte clusters", ("-f qcow2 -o cluster_size=512", "1G"), &[], "128G"),
     shrink("1 GiB with 256 MiB of data to 64 MiB", ("-f qcow2", "1G"), &["write -q 0 256M"], "64M"),
     shrink("1 TiB, empty, to 1 GiB", ("-f qcow2", "1T"), &[], "1G"),
+    shrink("1 TiB, sparse, to 500 GiB", ("-f qcow2", "1T"), SCATTERED, "500G"),
+    Job {
+        resize: ("--preallocation=metadata", "64G"),
+        ..job("64 GiB of metadata", ("-f qcow2", "1M"), &[], "")
+    },
+    Job { snapshots: 100, ..job("100 snapshots, 1 GiB to 1 TiB", ("-f qcow2", "1G"), &[], "1T") },
+    Job { snapshots: 100, ..shrink("100 snapshots, 1 GiB to 1 MiB", ("-f qcow2", "1G"), &[], "1M") },
     job("raw 1 GiB to 2 GiB", ("-f raw", "1G"), &[], "2G"),
     shrink("raw 2 GiB to 1 GiB", ("-f raw", "2G"), &[], "1G"),
 ];
@@ -50,7 +69,7 @@ const fn job(
     writes: &'static [&'static str],
     size: &'static str,
 ) -> Job {
-    Job { name, create, writes, resize: ("", size) }
+    Job { name, create, writes, snapshots: 0, resize: ("", size) }
 }
 
 const fn shrink(
@@ -59,7 +78,7 @@ const fn shrink(
     writes: &'static [&'static str],
     size: &'static str,
 ) -> Job {
-    Job { name, create, writes, resize: ("--shrink", size) }
+    Job { name, create, writes, snapshots: 0, resize: ("--shrink", size) }
 }
 
 /// A program and the words that make it resize.
@@ -80,9 +99,10 @@ struct Cost {
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let (Some(instar), Some(oracle)) = (words.next(), words.next()) else {
-        bail!("usage: bench INSTAR ORACLE [ROUNDS]");
+        bail!("usage: bench INSTAR ORACLE [ROUNDS [TEXT]]");
     };
     let rounds = words.next().map_or(Ok(ROUNDS), |n| n.parse()).context("ROUNDS")?;
+    let text = words.next();
     let resize = |name, program: &str, words| Subject { name, program: program.into(), words };
     let subjects = [
         resize("instar, kvm", &instar, &["resize", "--engine", "kvm"]),
@@ -94,8 +114,11 @@ fn main() -> Result<()> {
     print!("| {:<38}", "resize");
     subjects.iter().for_each(|s| print!(" | {:>20}", s.name));
     println!(" |\n|{:-<40}{}|", "", "|---------------------:".repeat(subjects.len()));
-    for job in &JOBS {
+    for job in JOBS.iter().filter(|job| text.as_ref().is_none_or(|text| job.name.contains(text))) {
         measure(job, &subjects, rounds, dir.path()).with_context(|| job.name.to_string())?;
+    }
+    if text.is_some() {
+        return Ok(());
     }
     println!();
     for engine in ["kvm", "in-process"] {
@@ -142,6 +165,14 @@ fn make(job: &Job, image: &Path) -> Result<()> {
         let mut io = Command::new("qemu-io");
         io.args(["-f", format(job), "-c", write]).arg(image);
         run(io)?;
+    }
+    for nth in 0..job.snapshots {
+        let mut io = Command::new("qemu-io");
+        io.args(["-f", format(job), "-c", &format!("write -q {} 64k", nth % 16 * (64 << 10))]).arg(image);
+        run(io)?;
+        let mut snapshot = Command::new("qemu-img");
+        snapshot.args(["snapshot", "-c", &format!("s{nth}")]).arg(image);
+        run(snapshot)?;
     }
     Ok(())
 }
