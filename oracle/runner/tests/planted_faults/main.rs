@@ -1,5 +1,6 @@
 //! Faults that `oracle compare` or `oracle crash` must catch: each is planted in a copy of the sources, instar or an oracle
-//! that resizes in its own process is built from that, and must find fault with it in words that say what is wrong.
+//! that resizes in its own process is built from that, and must find fault with it in words that say what is wrong. Formats
+//! that neither has cases of are held to the crash trials of their planners.
 //!
 //! Slow, so the trials are ignored by default: scripts/planted-faults runs them.
 
@@ -44,12 +45,12 @@ struct Fault {
     /// Text that the file has exactly once.
     find: String,
     replace: String,
-    /// The format of the cases that can show it.
+    /// The format of the cases, or the planner whose tests, can show it.
     format: String,
     /// What must catch it.
     #[serde(default)]
     by: Search,
-    /// Oracles, or kinds of bad crash states, any of which must be reported.
+    /// Oracles, kinds of bad crash states or tests, any of which must be reported.
     caught_by: Vec<String>,
 }
 
@@ -60,6 +61,7 @@ enum Search {
     #[default]
     Compare,
     Crash,
+    Tests,
 }
 
 static TREE: LazyLock<Result<Tree, String>> =
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
     let mut trials = vec![
         slow(Trial::test("no-fault", no_fault)),
         slow(Trial::test("no-fault-for-crash", no_fault_for_crash)),
+        slow(Trial::test("no-fault-for-tests", no_fault_for_tests)),
     ];
     for fault in &faults.fault {
         let fault = fault.clone();
@@ -131,11 +134,22 @@ fn no_fault_for_crash() -> Result<(), Failed> {
     }
 }
 
+fn no_fault_for_tests() -> Result<(), Failed> {
+    match tree()?.test("vhdx::", None).map_err(text)? {
+        (_, failed) if failed.is_empty() => Ok(()),
+        (all, failed) => Err(format!("of {all} tests, {failed:?} fail").into()),
+    }
+}
+
 fn is_caught(fault: &Fault) -> Result<(), Failed> {
     let build = |program| tree()?.build(program, &fault.name, Some(&plant(fault))).map_err(text);
     let (code, oracles) = match fault.by {
         Search::Compare => compare(&build("instar")?, &fault.name, &fault.format),
         Search::Crash => crash(&build("oracle")?, &fault.name, &fault.format),
+        Search::Tests => {
+            let found = tree()?.test(&format!("{}::", fault.format), Some(&plant(fault)));
+            found.map(|(_, failed)| (Some(if failed.is_empty() { AGREED } else { DIVERGED }), failed))
+        }
     }
     .map_err(text)?;
     if code != Some(DIVERGED) || !oracles.iter().any(|oracle| fault.caught_by.contains(oracle)) {

@@ -58,16 +58,7 @@ impl Tree {
     /// Builds a program, `instar` or `oracle`, with a fault or without one, and returns a copy of it that is `name`'s own.
     pub fn build(&self, program: &str, name: &str, plant: Option<&Plant>) -> Result<PathBuf, Failure> {
         let _turn = self.turn.lock().map_err(|_| "another build panicked")?;
-        let file = plant.map(|plant| self.root.join(plant.file));
-        let good = file.as_ref().map(fs::read_to_string).transpose()?;
-        if let (Some(plant), Some(file), Some(good)) = (plant, &file, &good) {
-            fs::write(file, plant.put_into(good)?)?;
-        }
-        let built = self.cargo(program, &[]);
-        if let (Some(file), Some(good)) = (&file, &good) {
-            fs::write(file, good)?;
-        }
-        built?;
+        self.planted(plant, || self.cargo(program, &[]))??;
         // Its own name stays: messages begin with it.
         let to = self.target.with_file_name("built").join(name).join("instar");
         fs::create_dir_all(to.parent().ok_or("a file without a directory")?)?;
@@ -75,12 +66,48 @@ impl Tree {
         Ok(to)
     }
 
-    /// Runs `cargo build` and returns what it says on standard output.
-    fn cargo(&self, program: &str, options: &[&str]) -> Result<String, Failure> {
+    /// Runs the tests of the planners whose names have `filter` in them, with a fault or without one, and returns how many
+    /// there are and the names of those that fail.
+    pub fn test(&self, filter: &str, plant: Option<&Plant>) -> Result<(usize, Vec<String>), Failure> {
+        let _turn = self.turn.lock().map_err(|_| "another build panicked")?;
+        let mut cargo = self.command();
+        cargo.args(["test", "--locked", "--offline", "--package", "instar-planner", "--lib", filter]);
+        let output = self.planted(plant, || cargo.output())??;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let tests = told.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
+        let tests: Vec<_> = tests.collect();
+        if tests.is_empty() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        let failed = tests.iter().filter(|(_, how)| *how == "FAILED").map(|(name, _)| (*name).to_owned());
+        Ok((tests.len(), failed.collect()))
+    }
+
+    /// Does something while a fault is in the sources.
+    fn planted<T>(&self, plant: Option<&Plant>, run: impl FnOnce() -> T) -> Result<T, Failure> {
+        let Some(plant) = plant else {
+            return Ok(run());
+        };
+        let file = self.root.join(plant.file);
+        let good = fs::read_to_string(&file)?;
+        fs::write(&file, plant.put_into(&good)?)?;
+        let done = run();
+        fs::write(&file, good)?;
+        Ok(done)
+    }
+
+    /// Cargo in the copy.
+    fn command(&self) -> Command {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo.args(["build", "--quiet", "--locked", "--offline", "--bin", program]).args(options);
         cargo.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").stdin(Stdio::null());
+        cargo
+    }
+
+    /// Runs `cargo build` and returns what it says on standard output.
+    fn cargo(&self, program: &str, options: &[&str]) -> Result<String, Failure> {
+        let mut cargo = self.command();
+        cargo.args(["build", "--quiet", "--locked", "--offline", "--bin", program]).args(options);
         if !self.guest.is_empty() {
             cargo.env("INSTAR_GUEST_DIR", &self.guest);
         }

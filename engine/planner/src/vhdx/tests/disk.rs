@@ -3,6 +3,7 @@
 extern crate std;
 
 use crate::{IoError, Patch, ReadAt, Target};
+use instar_formats::bytes::is_zero;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::vec;
@@ -48,6 +49,8 @@ pub struct Disk {
     pub intervals: Vec<Vec<Change>>,
     /// Whether barriers count.
     pub barriers: bool,
+    /// Whether nothing is to be remembered.
+    pub forgets: bool,
 }
 
 impl Disk {
@@ -73,9 +76,13 @@ impl Disk {
             let at = offset + done as u64;
             let (page, within) = (at / PAGE, usize::try_from(at % PAGE).unwrap());
             let len = (PAGE_LEN - within).min(data.len() - done);
-            let page = self.pages.entry(page).or_insert_with(|| Rc::new([0; PAGE_LEN]));
-            Rc::make_mut(page)[within..within + len].copy_from_slice(&data[done..done + len]);
+            let piece = &data[done..done + len];
             done += len;
+            if !self.pages.contains_key(&page) && is_zero(piece) {
+                continue;
+            }
+            let page = self.pages.entry(page).or_insert_with(|| Rc::new([0; PAGE_LEN]));
+            Rc::make_mut(page)[within..within + len].copy_from_slice(piece);
         }
         self.end = self.end.max(offset + data.len() as u64);
     }
@@ -142,7 +149,9 @@ impl Target for Disk {
             }
         };
         self.apply_change(&change);
-        self.intervals.last_mut().unwrap().push(change);
+        if !self.forgets {
+            self.intervals.last_mut().unwrap().push(change);
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::SizeRequest;
 use disk::{Change, Disk};
 use image::Subject;
+use instar_formats::vhdx::{BAT, METADATA, Region, crc32c, encode_region_table};
 use std::cell::RefCell;
 use std::string::{String, ToString};
 use std::vec;
@@ -204,4 +205,73 @@ fn what_is_refused_is_not_touched() {
     }
     let other = |s: &mut Subject| s.disk.put(REGION_TABLES[1] + 60_000, &[1]);
     assert_eq!(plan(&other, 20 * MIB), refused(E::VhdxRegionTables));
+}
+
+/// Chunks are eight times as long, and sizes are whole sectors.
+#[test]
+fn large_sectors() {
+    let mut subject = Subject::new(10 * MIB, &DYNAMIC);
+    let items = subject.image().metadata_region.offset + (64 << 10);
+    // The logical sector size is the fourth item, behind 8, 8 and 16 bytes.
+    subject.disk.put(items + 32, &4096_u32.to_le_bytes());
+    subject.disk = subject.disk.forgetful();
+    (0..10).for_each(|block| subject.write(block, block % 3));
+    let refused = subject.resize(20 * MIB + 512, Preallocation::Off);
+    assert_eq!(refused, Err(ResizeError::VhdxSectors { bytes: 4096 }.to_string()));
+    for to in [100 * G, 200 * G, 3 * MIB + 4096] {
+        subject.disk = subject.disk.forgetful();
+        let scenario = Scenario { name: "", subject: subject.clone(), to, preallocation: Preallocation::Off };
+        crash(&scenario, true).unwrap();
+    }
+    subject.resize(200 * G, Preallocation::Off).unwrap();
+    subject.judge(&[200 * G]).unwrap();
+    (subject.size, subject.disk) = (200 * G, subject.disk.forgetful());
+    [32767, 32768, 32769].into_iter().for_each(|block| subject.write(block, 0));
+    subject.resize(32 * G + MIB, Preallocation::Off).unwrap();
+    subject.judge(&[32 * G + MIB]).unwrap();
+    assert!(subject.data.contains_key(&(32 * G)));
+}
+
+/// A region that nobody knows stays where it is, among blocks that move.
+#[test]
+fn unknown_regions_stay() {
+    let mut subject = Subject::new(10 * MIB, &DYNAMIC);
+    (0..3).for_each(|block| subject.write(block, 4));
+    let region = Region { offset: subject.disk.end, len: 2 * MIB };
+    let image = subject.image();
+    let mut table = vec![0; 64 << 10];
+    let all = [(BAT, image.bat), (METADATA, image.metadata_region), ([9; 16], region)];
+    encode_region_table(&all, &mut table);
+    // Not required.
+    table[16 + 2 * 32 + 28] = 0;
+    let crc = crc32c(&table);
+    table[4..8].copy_from_slice(&crc.to_le_bytes());
+    REGION_TABLES.iter().for_each(|offset| subject.disk.put(*offset, &table));
+    (0..2 * MIB).step_by(4096).for_each(|at| subject.disk.put(region.offset + at, &[0xc3]));
+    (3..10).for_each(|block| subject.write(block, 0));
+    for to in [5 * MIB, 200 * G, MIB] {
+        subject.disk = subject.disk.forgetful();
+        subject.resize(to, Preallocation::Off).unwrap();
+        subject.judge(&[to]).unwrap();
+        subject.size = to;
+        subject.data.retain(|offset, _| *offset < to);
+        assert_eq!(subject.image().table.regions()[2], ([9; 16], region));
+        for at in (0..2 * MIB).step_by(4096) {
+            assert_eq!(subject.disk.byte(region.offset + at), 0xc3, "{to}");
+        }
+    }
+    assert_eq!(subject.disk.end, region.end());
+}
+
+/// More blocks move than the log takes at once, each with its entry in another sector of the BAT.
+#[test]
+fn many_blocks_move() {
+    let mut subject = Subject::new(300 * G, &DYNAMIC);
+    (0..600).for_each(|block| subject.write(block * 512, 1));
+    let to = 599 * 512 * MIB + 512;
+    subject.disk.forgets = true;
+    subject.resize(to, Preallocation::Off).unwrap();
+    // Log, a BAT of 3 MiB and metadata come first, and there is no gap.
+    assert_eq!(subject.disk.end, (6 + 600) * MIB);
+    subject.judge(&[to]).unwrap();
 }
