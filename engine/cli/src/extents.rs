@@ -118,10 +118,10 @@ impl ExtentFiles {
         self.all.iter().map(|extent| &extent.file).collect()
     }
 
-    /// Forgets all but those that stay, and returns the paths of the others.
-    pub fn keep(&mut self, after: &ExtentsAfter) -> Vec<PathBuf> {
+    /// Forgets all but those that stay, and returns the others.
+    pub fn keep(&mut self, after: &ExtentsAfter) -> Vec<Dropped> {
         let kept = usize::try_from(after.kept).unwrap_or(usize::MAX).min(self.all.len());
-        self.all.split_off(kept).into_iter().map(|extent| extent.path).collect()
+        self.all.split_off(kept).into_iter().map(Dropped).collect()
     }
 
     /// Gives the last one its length, durably.
@@ -146,6 +146,31 @@ impl ExtentFiles {
             Ok((extent.path.clone(), metadata.len(), metadata.blocks() * STAT_BLOCK))
         };
         self.all.iter().map(size).collect()
+    }
+}
+
+/// A file that is no part of the disk any more.
+#[derive(Debug)]
+pub struct Dropped(ExtentFile);
+
+impl Dropped {
+    /// Removes it, if it lies beside the image: an image must not choose what else is removed.
+    ///
+    /// # Errors
+    /// What to say, the file's name in it.
+    pub fn remove(&self) -> Result<(), String> {
+        let Self(ExtentFile { stored, path, file, .. }) = self;
+        let name = shown(path.as_os_str());
+        let failed =
+            |why: String| format!("'{name}' is no part of the disk any more, but was not removed: {why}");
+        if stored.contains(&b'/') {
+            return Err(failed("it is in another directory".to_owned()));
+        }
+        let there = path.symlink_metadata().map_err(|e| failed(errno_text(&e)))?;
+        if identity(file).map_err(failed)? != (there.dev(), there.ino()) {
+            return Err(failed("another file has its name".to_owned()));
+        }
+        std::fs::remove_file(path).map_err(|e| failed(errno_text(&e)))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::finish::finish;
 use crate::gate::Gate;
 use crate::image::Image;
 use crate::lock::Claim;
-use crate::message::{Program, errno_text, shown};
+use crate::message::{Program, errno_text};
 use crate::shadow::{Shadow, sync_directory};
 use crate::show::show_finding;
 use crate::space;
@@ -75,10 +75,9 @@ fn grow_or_shrink(
         let why = errno_text(&e);
         program.warning(&format!("Failed to truncate the last extent: {why}"));
     }
-    for path in removed {
-        if let Err(e) = std::fs::remove_file(&path) {
-            let (name, why) = (shown(path.as_os_str()), errno_text(&e));
-            program.warning(&format!("Failed to remove '{name}': {why}"));
+    for dropped in removed {
+        if let Err(why) = dropped.remove() {
+            program.warning(&why);
         }
     }
     Ok((outcome, finished.stats))

@@ -19,6 +19,7 @@ mod scale;
 mod space;
 mod usage;
 mod vhdx;
+mod vmdk;
 
 use fixture::Fixtures;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         group.extend(scale::trials(engine));
         group.extend(space::trials(engine));
         group.extend(vhdx::trials(engine));
+        group.extend(vmdk::trials(engine));
         trials.extend(encrypted::trials(engine, missing));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }
