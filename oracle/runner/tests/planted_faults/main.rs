@@ -10,6 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use oracle_case::Case;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::LazyLock;
@@ -47,6 +48,8 @@ struct Fault {
     replace: String,
     /// The format of the cases, or the planner whose tests, can show it.
     format: String,
+    /// A case of `corpus/cases/rare` that shows it, if the seeded ones need not.
+    case: Option<String>,
     /// What must catch it.
     #[serde(default)]
     by: Search,
@@ -80,7 +83,10 @@ fn main() -> ExitCode {
     };
     let slow = |trial: Trial| trial.with_ignored_flag(true).with_kind(SLOW);
     let mut trials = vec![
-        slow(Trial::test("no-fault", no_fault)),
+        slow(Trial::test("no-fault", {
+            let faults = faults.fault.clone();
+            move || no_fault(&faults)
+        })),
         slow(Trial::test("no-fault-for-crash", no_fault_for_crash)),
         slow(Trial::test("no-fault-for-tests", no_fault_for_tests)),
     ];
@@ -97,6 +103,11 @@ fn place() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted-faults")
 }
 
+fn rare(case: &str) -> PathBuf {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    top.join("corpus/cases/rare").join(format!("{case}.json"))
+}
+
 fn tree() -> Result<&'static Tree, Failed> {
     Ok(TREE.as_ref()?)
 }
@@ -107,6 +118,11 @@ fn have_lines(faults: &[Fault]) -> Result<(), Failed> {
     for fault in faults {
         let text = std::fs::read_to_string(top.join(&fault.file))?;
         plant(fault).put_into(&text).map_err(|e| format!("{}: {e}", fault.name))?;
+        if let Some(case) = &fault.case {
+            let path = rare(case);
+            Case::from_json(&std::fs::read_to_string(&path)?)
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+        }
     }
     Ok(())
 }
@@ -115,10 +131,14 @@ fn plant(fault: &Fault) -> Plant<'_> {
     Plant { file: &fault.file, find: &fault.find, replace: &fault.replace }
 }
 
-fn no_fault() -> Result<(), Failed> {
+fn no_fault(faults: &[Fault]) -> Result<(), Failed> {
     let instar = tree()?.build("instar", "no-fault", None).map_err(text)?;
     for format in ["qcow2", "raw"] {
-        let (code, oracles) = compare(&instar, "no-fault", format).map_err(text)?;
+        let shown =
+            faults.iter().filter(|fault| fault.format == format).filter_map(|fault| fault.case.as_deref());
+        let shown: BTreeSet<PathBuf> = shown.map(rare).collect();
+        let shown: Vec<PathBuf> = shown.into_iter().collect();
+        let (code, oracles) = compare(&instar, "no-fault", format, &shown).map_err(text)?;
         if code != Some(AGREED) {
             return Err(format!("{format}: exit {code:?}, found by {oracles:?}").into());
         }
@@ -144,7 +164,10 @@ fn no_fault_for_tests() -> Result<(), Failed> {
 fn is_caught(fault: &Fault) -> Result<(), Failed> {
     let build = |program| tree()?.build(program, &fault.name, Some(&plant(fault))).map_err(text);
     let (code, oracles) = match fault.by {
-        Search::Compare => compare(&build("instar")?, &fault.name, &fault.format),
+        Search::Compare => {
+            let shown: Vec<PathBuf> = fault.case.iter().map(|case| rare(case)).collect();
+            compare(&build("instar")?, &fault.name, &fault.format, &shown)
+        }
         Search::Crash => crash(&build("oracle")?, &fault.name, &fault.format),
         Search::Tests => {
             let found = tree()?.test(&format!("{}::", fault.format), Some(&plant(fault)));
@@ -159,10 +182,15 @@ fn is_caught(fault: &Fault) -> Result<(), Failed> {
 }
 
 /// Runs a comparison; returns its exit code and the oracles that found something.
-fn compare(instar: &Path, name: &str, format: &str) -> Result<(Option<i32>, Vec<String>), Failure> {
+fn compare(
+    instar: &Path,
+    name: &str,
+    format: &str,
+    shown: &[PathBuf],
+) -> Result<(Option<i32>, Vec<String>), Failure> {
     let mut oracle = Command::new(env!("CARGO_BIN_EXE_oracle"));
     oracle.args(["compare", "--engine", "in-process", "--output", "json", "--instar"]).arg(instar);
-    for case in cases(format)? {
+    for case in cases(format)?.iter().chain(shown) {
         oracle.arg("--case").arg(case);
     }
     // The installed qemu-img is enough: versions make no difference to these faults.

@@ -34,6 +34,7 @@ use instar_formats::ImageError;
 use instar_formats::bytes::{be64, index, is_zero};
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, ENTRY_ONES, at, fits, table_entry};
+use instar_formats::qcow2::geometry::MAX_L1_ENTRIES;
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Geometry, Header};
 
@@ -79,6 +80,10 @@ pub fn plan<R: ReadAt>(
         }
         let change = Change::of(g, entry, plan.old, new);
         if !fits(g, change.entries) {
+            // Of two limits qemu-img tells this one.
+            if g.l1_entries(new) > MAX_L1_ENTRIES {
+                return Err(ResizeError::L1TooLarge.into());
+            }
             return Err(ResizeError::BitmapTooLarge { index }.into());
         }
         index = u64::saturating_add(index, 1);
