@@ -32,6 +32,8 @@ pub enum Refusal {
     ZeroClusters,
     /// A preallocation mode that the format does not have.
     PreallocationMode,
+    /// A smaller size, of a format that does not shrink.
+    NeverShrinks,
 }
 
 /// What one resize should do.
@@ -188,6 +190,12 @@ pub fn target(format: &FormatOptions, current: u64, resize: &Resize) -> Result<u
         FormatOptions::Raw if resize.preallocation == Preallocation::Metadata => {
             Err(Refusal::PreallocationMode)
         }
+        FormatOptions::Qed(_) if resize.preallocation != Preallocation::Off => {
+            Err(Refusal::PreallocationMode)
+        }
+        FormatOptions::Qed(_) if new % SECTOR != 0 => Err(Refusal::Unaligned),
+        FormatOptions::Qed(options) if new > options.max_size() => Err(Refusal::TooLarge),
+        FormatOptions::Qed(_) if new < current => Err(Refusal::NeverShrinks),
         _ => Ok(new),
     }
 }
@@ -196,7 +204,7 @@ pub fn target(format: &FormatOptions, current: u64, resize: &Resize) -> Result<u
 pub fn virtual_size(format: &FormatOptions, length: u64) -> u64 {
     match format {
         FormatOptions::Raw => length.next_multiple_of(SECTOR),
-        FormatOptions::Qcow2(_) => length,
+        FormatOptions::Qcow2(_) | FormatOptions::Qed(_) => length,
     }
 }
 

@@ -67,6 +67,7 @@ pub const ALL: &[&str] = &[
     "v2",
     "lazy-refcounts",
     "raw",
+    "qed",
     "qcow2",
     "v3",
     "cluster-512",
@@ -108,6 +109,7 @@ pub const ALL: &[&str] = &[
     "refused-syntax",
     "refused-not-positive",
     "refused-preallocation-mode",
+    "refused-to-shrink",
     "written-after",
     "made-by-oldest",
     "preallocated-falloc",
@@ -315,5 +317,6 @@ fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::Unaligned => "refused-unaligned",
         Refusal::TooLarge => "refused-too-large",
         Refusal::PreallocationMode => "refused-preallocation-mode",
+        Refusal::NeverShrinks => "refused-to-shrink",
     }
 }

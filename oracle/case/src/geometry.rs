@@ -1,6 +1,6 @@
 //! The arithmetic of a qcow2 layout, from the specification.
 
-use crate::Qcow2;
+use crate::{Qcow2, Qed};
 
 /// Bytes of a sector, the unit of a qcow2 image's virtual size.
 pub const SECTOR: u64 = 512;
@@ -41,6 +41,28 @@ impl Qcow2 {
     pub fn max_size(&self) -> u64 {
         let by_l1 = u128::from(MAX_L1_BYTES / 8) * u128::from(self.l2_coverage());
         u64::try_from(by_l1).unwrap_or(u64::MAX).min(MAX_LENGTH / SECTOR * SECTOR)
+    }
+}
+
+impl Qed {
+    /// Bytes of a cluster.
+    pub fn cluster_size(&self) -> u64 {
+        1 << self.cluster_bits
+    }
+
+    /// Entries of a table, of 8 bytes each.
+    fn entries(&self) -> u64 {
+        u64::from(self.table_size) * self.cluster_size() / 8
+    }
+
+    /// Guest bytes that one L2 table maps.
+    pub fn l2_coverage(&self) -> u64 {
+        self.cluster_size() * self.entries()
+    }
+
+    /// The largest virtual size that the one L1 table maps, in bytes.
+    pub fn max_size(&self) -> u64 {
+        self.l2_coverage().saturating_mul(self.entries()).min(MAX_LENGTH / SECTOR * SECTOR)
     }
 }
 

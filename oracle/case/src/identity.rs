@@ -41,6 +41,10 @@ impl Fixture {
         let mut text = match &self.format {
             FormatOptions::Raw => "raw".to_owned(),
             FormatOptions::Qcow2(options) => options.describe(),
+            FormatOptions::Qed(options) => {
+                let cluster = size::spell(options.cluster_size());
+                format!("qed {cluster} clusters, tables of {},", options.table_size)
+            }
         };
         let _ = write!(text, " {}", size::spell(self.size));
         if self.maker == Maker::Own {

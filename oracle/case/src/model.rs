@@ -85,6 +85,18 @@ pub enum FormatOptions {
     Raw,
     /// A qcow2 image.
     Qcow2(Qcow2),
+    /// A QED image.
+    Qed(Qed),
+}
+
+/// Options of a QED image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Qed {
+    /// log2 of the cluster size: 12 to 16.
+    pub cluster_bits: u8,
+    /// Clusters of a table: 2, 4, 8 or 16.
+    pub table_size: u8,
 }
 
 /// Options of a qcow2 image.
@@ -274,9 +286,22 @@ impl FormatOptions {
     /// The qcow2 options, if this is qcow2.
     pub fn qcow2(&self) -> Option<&Qcow2> {
         match self {
-            Self::Raw => None,
+            Self::Raw | Self::Qed(_) => None,
             Self::Qcow2(options) => Some(options),
         }
+    }
+
+    /// The QED options, if this is QED.
+    pub fn qed(&self) -> Option<&Qed> {
+        match self {
+            Self::Qed(options) => Some(options),
+            Self::Raw | Self::Qcow2(_) => None,
+        }
+    }
+
+    /// Whether an image of the format has metadata, that can be checked.
+    pub fn has_metadata(&self) -> bool {
+        !matches!(self, Self::Raw)
     }
 
     /// The format's name as `-f` takes it.
@@ -284,6 +309,7 @@ impl FormatOptions {
         match self {
             Self::Raw => "raw",
             Self::Qcow2(_) => "qcow2",
+            Self::Qed(_) => "qed",
         }
     }
 }

@@ -133,6 +133,7 @@ impl Run<'_> {
         let format = match self.case.fixture.format {
             FormatOptions::Raw => Format::Raw,
             FormatOptions::Qcow2(_) => Format::Qcow2,
+            FormatOptions::Qed(_) => Format::Qed,
         };
         let Ok(new) = target(&self.case.fixture.format, content.size(), resize) else {
             return Ok(true);

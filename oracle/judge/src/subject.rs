@@ -155,6 +155,9 @@ pub fn create_args(fixture: &Fixture, size: u64) -> Vec<String> {
         let empty = Qcow2 { preallocated: false, ..options.clone() };
         args.extend(["-o".into(), empty.create_options()]);
     }
+    if let FormatOptions::Qed(options) = &fixture.format {
+        args.extend(["-o".into(), options.create_options()]);
+    }
     args.extend([IMAGE.into(), size.to_string()]);
     args
 }

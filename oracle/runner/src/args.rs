@@ -187,6 +187,8 @@ pub enum FormatName {
     Raw,
     /// qcow2 images.
     Qcow2,
+    /// QED images.
+    Qed,
 }
 
 impl FormatName {
@@ -195,6 +197,7 @@ impl FormatName {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Qed => "qed",
         }
     }
 }

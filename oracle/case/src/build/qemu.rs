@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{BuildError, Tools, raw};
 use crate::child::{self, Tool};
 use crate::parts::{DATA_FILE, backing_name, part_name};
-use crate::{Backing, BackingFormat, Bitmap, Fixture, FormatOptions, Qcow2, Space, Tweak, Write, WriteKind};
+use crate::{
+    Backing, BackingFormat, Bitmap, Fixture, FormatOptions, Qcow2, Qed, Space, Tweak, Write, WriteKind,
+};
 
 /// How long one call may take: far more than any legal case needs.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -25,6 +27,9 @@ pub fn make(fixture: &Fixture, path: &Path, tools: &Tools) -> Result<(), BuildEr
             list += &format!(",data_file={DATA_FILE},data_file_raw={}", if file.raw { "on" } else { "off" });
         }
         args.extend(["-o".into(), list.into()]);
+    }
+    if let FormatOptions::Qed(options) = &fixture.format {
+        args.extend(["-o".into(), options.create_options().into()]);
     }
     if let Some(backing) = &fixture.backing {
         args.extend(maker.backing(backing, 0)?);
@@ -146,6 +151,13 @@ impl Qcow2 {
             }
         }
         options.join(",")
+    }
+}
+
+impl Qed {
+    /// The `-o` argument with which `qemu-img create` makes an image of these options.
+    pub fn create_options(&self) -> String {
+        format!("cluster_size={},table_size={}", self.cluster_size(), self.table_size)
     }
 }
 

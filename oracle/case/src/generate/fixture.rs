@@ -2,7 +2,7 @@
 
 use super::draw::Draw;
 use super::parts;
-use crate::{Fixture, FormatOptions, Maker, Qcow2, Space, Tweak};
+use crate::{Fixture, FormatOptions, Maker, Qcow2, Qed, Space, Tweak};
 
 /// Size and cluster that raw cases are built around, in bytes.
 const RAW_UNIT: u64 = 64 << 10;
@@ -11,6 +11,9 @@ const RAW_UNIT: u64 = 64 << 10;
 pub fn fixture(draw: &mut Draw) -> Fixture {
     if draw.below(4) == 0 {
         return raw(draw);
+    }
+    if draw.rarely(12) {
+        return qed(draw);
     }
     let options = qcow2(draw);
     let size = size(draw, &options);
@@ -35,6 +38,20 @@ fn raw(draw: &mut Draw) -> Fixture {
     let maker = if odd || draw.rarely(48) { Maker::Own } else { Maker::Qemu };
     let made_by = parts::made_by(draw);
     Fixture { maker, made_by, ..Fixture::new(FormatOptions::Raw, size) }
+}
+
+fn qed(draw: &mut Draw) -> Fixture {
+    let options = Qed { cluster_bits: draw.pick([16, 12, 13, 14, 15]), table_size: draw.pick([4, 2, 8, 16]) };
+    let (cluster, coverage) = (options.cluster_size(), options.l2_coverage());
+    let base = match draw.below(4) {
+        0 => 1 << 20,
+        1 => 512 * (1 + draw.below(4096)),
+        2 => (1 + draw.below(64)) * cluster,
+        _ => coverage.saturating_mul(1 + draw.below(4)),
+    };
+    let size = draw.near(base, cluster);
+    let made_by = parts::made_by(draw);
+    Fixture { made_by, ..Fixture::new(FormatOptions::Qed(options), size) }
 }
 
 fn qcow2(draw: &mut Draw) -> Qcow2 {

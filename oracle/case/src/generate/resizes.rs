@@ -23,14 +23,28 @@ pub fn resizes(draw: &mut Draw, fixture: &Fixture) -> Vec<Resize> {
 fn wanted(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
     let new = match &fixture.format {
         FormatOptions::Raw => raw_target(draw, fixture, current),
+        FormatOptions::Qed(options) => {
+            let coverage = options.l2_coverage();
+            let base = match draw.below(6) {
+                0 => current.saturating_mul(2).max(2 << 20),
+                1 => current.saturating_add(512 * (1 + draw.below(4096))),
+                2 => (current / coverage + 1 + draw.below(3)).saturating_mul(coverage),
+                3 => current,
+                4 => growth_cap(&fixture.format) >> draw.pick([8, 4, 1, 0]),
+                _ if draw.rarely(64) => current / 2,
+                _ => current.saturating_add(options.cluster_size()),
+            };
+            draw.near(base, options.cluster_size()) / 512 * 512
+        }
         FormatOptions::Qcow2(_) => qcow2_target(draw, fixture, current) / 512 * 512,
     };
     let new = new.max(512);
     let flag = draw.rarely(24);
+    let allocates = new > current || draw.rarely(24);
     Resize {
         size: word(draw, current, new),
         shrink: (new < current) != flag,
-        preallocation: preallocation(draw, &fixture.format),
+        preallocation: if allocates { preallocation(draw, &fixture.format) } else { Preallocation::Off },
         name_format: !draw.rarely(40),
     }
 }
@@ -38,6 +52,7 @@ fn wanted(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
 fn preallocation(draw: &mut Draw, format: &FormatOptions) -> Preallocation {
     use Preallocation::{Falloc, Full, Metadata, Off};
     match format {
+        FormatOptions::Qed(_) if draw.rarely(24) => draw.pick([Off, Metadata, Falloc, Full]),
         FormatOptions::Raw if draw.rarely(72) => draw.pick([Off, Falloc, Full, Falloc, Full, Metadata]),
         FormatOptions::Qcow2(_) if draw.rarely(32) => draw.pick([Off, Metadata, Falloc, Full]),
         _ => Off,
@@ -83,7 +98,11 @@ fn qcow2_target(draw: &mut Draw, fixture: &Fixture, current: u64) -> u64 {
 
 /// A request that qemu-img refuses.
 fn refused(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
-    let too_large = fixture.format.qcow2().map_or(current, |options| options.max_size() + 512);
+    let too_large = match &fixture.format {
+        FormatOptions::Raw => current,
+        FormatOptions::Qcow2(options) => options.max_size() + 512,
+        FormatOptions::Qed(options) => options.max_size() + 512,
+    };
     let size = match draw.below(7) {
         0 => "0".into(),
         1 => format!("-{}", current + 512 * draw.below(2)),

@@ -70,5 +70,6 @@ fn units(format: &FormatOptions) -> (u64, u64) {
     match format {
         FormatOptions::Raw => (RAW_CLUSTER, 1 << 20),
         FormatOptions::Qcow2(options) => (options.cluster_size(), options.l2_coverage()),
+        FormatOptions::Qed(options) => (options.cluster_size(), options.l2_coverage()),
     }
 }

@@ -38,7 +38,11 @@ const L1_ENTRIES_SMALLEST: u64 = 272 << 10;
 
 /// The largest virtual size that a case resizes to, in bytes.
 pub fn growth_cap(format: &FormatOptions) -> u64 {
-    let Some(options) = format.qcow2() else { return RAW_CAP };
+    let options = match format {
+        FormatOptions::Raw => return RAW_CAP,
+        FormatOptions::Qed(options) => return options.max_size().min(RAW_CAP),
+        FormatOptions::Qcow2(options) => options,
+    };
     let slices = (options.cluster_size() / SLICE_BYTES).max(1);
     let by_l1 = options.l2_coverage().saturating_mul(l1_cap(options));
     let by_slices = (options.l2_coverage() / slices).saturating_mul(L2_SLICES);

@@ -3,7 +3,7 @@
 use super::bounds::{PREALLOCATED_GROWTH, fixture_cap, growth_cap_of};
 use super::parts;
 use crate::geometry::SECTOR;
-use crate::{Fixture, FormatOptions, Maker, Qcow2, Space, Tweak, virtual_size};
+use crate::{Fixture, FormatOptions, Maker, Qcow2, Qed, Space, Tweak, virtual_size};
 
 /// Header extension types that mean something to a reader, and the end marker.
 const KNOWN_EXTENSIONS: [u32; 6] = [0, 0xe279_2aca, 0x6803_f857, 0x2385_2875, 0x0537_be77, 0x4441_5441];
@@ -18,8 +18,10 @@ const HOLE_CLUSTERS: u64 = 1 << 18;
 impl Fixture {
     /// Makes the fixture one that its maker can build and that qemu-img opens. Legal fixtures stay as they are.
     pub fn legalize(&mut self) {
-        if let FormatOptions::Qcow2(options) = &mut self.format {
-            options.legalize();
+        match &mut self.format {
+            FormatOptions::Raw => {}
+            FormatOptions::Qcow2(options) => options.legalize(),
+            FormatOptions::Qed(options) => options.legalize(),
         }
         parts::legalize(self);
         self.size = self.size.min(fixture_cap(&self.format)).min(growth_cap_of(self));
@@ -33,6 +35,10 @@ impl Fixture {
         match &mut self.format {
             FormatOptions::Raw if !self.size.is_multiple_of(SECTOR) => self.maker = Maker::Own,
             FormatOptions::Raw => {}
+            FormatOptions::Qed(_) => {
+                self.maker = Maker::Qemu;
+                self.size = self.size / SECTOR * SECTOR;
+            }
             FormatOptions::Qcow2(options) => {
                 self.size = self.size / SECTOR * SECTOR;
                 if !options.space.is_sparse() && self.size > PREALLOCATED_GROWTH {
@@ -77,6 +83,18 @@ impl Qcow2 {
         }
         if self.cluster_bits < EXTENDED_L2_BITS {
             self.extended_l2 = false;
+        }
+    }
+}
+
+impl Qed {
+    /// qemu-img does not open what it makes with tables of one cluster, and fails an assertion of its own where an L2 table
+    /// maps more than 2 GiB.
+    fn legalize(&mut self) {
+        self.cluster_bits = self.cluster_bits.clamp(12, 16);
+        let fits = self.cluster_bits < 16 || self.table_size <= 4;
+        if !matches!(self.table_size, 2 | 4 | 8 | 16) || !fits {
+            self.table_size = 4;
         }
     }
 }

@@ -49,6 +49,7 @@ impl Resize {
             ) => {
                 self.preallocation = Preallocation::Off;
             }
+            // Older versions have another limit, and file systems one of their own.
             (Err(Refusal::TooLarge), FormatOptions::Raw) => {
                 self.size = size::spell(growth_cap(&fixture.format));
                 self.legalize(fixture, current);

@@ -44,6 +44,8 @@ struct Gate<'a> {
     /// Whether nothing can be compressed: there are no compressed clusters in a data file, and a narrow refcount does not
     /// count all clusters that share one with every snapshot that has them.
     plain: bool,
+    /// Whether the image is one of QED, which has clusters of data and of zeros.
+    qed: bool,
     /// Whether there is a disk behind this one, that a discard may show.
     overlay: bool,
 }
@@ -55,6 +57,7 @@ impl<'a> Gate<'a> {
         Self {
             options,
             plain: fixture.data_file.is_some() || (narrow && !fixture.snapshots.is_empty()),
+            qed: fixture.format.qed().is_some(),
             overlay: fixture.backing.is_some(),
             size,
             budget: DATA_BUDGET,
@@ -91,6 +94,9 @@ impl<'a> Gate<'a> {
     }
 
     fn settle_kind(&self, write: &mut Write) {
+        if self.qed && !matches!(write.kind, WriteKind::Zero) {
+            write.kind = WriteKind::Data;
+        }
         let plain = self.plain || self.given_up || self.options.is_none_or(|options| options.preallocated);
         write.kind = match write.kind {
             WriteKind::Compressed if plain => WriteKind::Data,

@@ -27,7 +27,7 @@ impl Oracle for CheckParity {
         let (Some((left, right)), Some(reader)) = (trial.last_states(), trial.reader()) else {
             return Ok(Verdict::skip("nothing to compare with"));
         };
-        if !trial.is_qcow2() {
+        if !trial.case.fixture.format.has_metadata() {
             return Ok(Verdict::skip("raw has nothing to check"));
         }
         if let Some(why) = different_course(trial) {

@@ -27,7 +27,7 @@ impl Oracle for Clean {
     }
 
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
-        if !trial.is_qcow2() {
+        if !trial.case.fixture.format.has_metadata() {
             return Ok(Verdict::skip("raw has no metadata"));
         }
         let leaks = match walk(&trial.left.start.path()) {
@@ -36,7 +36,9 @@ impl Oracle for Clean {
         };
         let mut findings = Vec::new();
         for step in &trial.left.steps {
-            findings.extend(by_reader(trial, &step.after, leaks));
+            if trial.is_qcow2() {
+                findings.extend(by_reader(trial, &step.after, leaks));
+            }
             findings.extend(by_tool(trial, trial.left.subject, &step.after, leaks)?);
             if let Some(qemu) = trial.desk.newest() {
                 findings.extend(by_tool(trial, qemu, &step.after, leaks)?);

@@ -33,7 +33,7 @@ impl Oracle for HeaderParity {
             return Ok(Verdict::skip("nothing to compare with"));
         };
         if !trial.is_qcow2() {
-            return Ok(Verdict::skip("raw has no header"));
+            return Ok(Verdict::skip("no qcow2 header"));
         }
         if let Some(why) = different_course(trial) {
             return Ok(Verdict::skip(why));

@@ -4,11 +4,15 @@ use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Step, Trial, Verdict, qcow2};
 use oracle_case::child::Ending;
-use oracle_case::{Refusal, Tweak};
+use oracle_case::{FormatOptions, Refusal, Tweak};
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 /// See the module.
 pub struct Outcome;
+
+/// Where a QED header has the virtual size: 8 bytes, little endian.
+pub(super) const QED_SIZE: u64 = 48;
 
 const NAME: &str = "outcome";
 
@@ -80,11 +84,17 @@ fn is_dirty(tweak: &Tweak) -> bool {
     matches!(tweak, Tweak::Dirty { .. })
 }
 
-/// The size that an image records: a raw file's length, a qcow2 header's field.
+/// The size that an image records: a raw file's length, a header's field.
 fn recorded_size(trial: &Trial, image: &State) -> Result<Option<u64>, JudgeError> {
-    if !trial.is_qcow2() {
-        return Ok(Some(image.len));
-    }
     let file = File::open(image.path()).map_err(JudgeError::io(image.path()))?;
+    match trial.case.fixture.format {
+        FormatOptions::Raw => return Ok(Some(image.len)),
+        FormatOptions::Qed(_) => {
+            let mut size = [0; 8];
+            let read = file.read_exact_at(&mut size, QED_SIZE);
+            return Ok(read.is_ok().then_some(u64::from_le_bytes(size)));
+        }
+        FormatOptions::Qcow2(_) => {}
+    }
     Ok(qcow2::Header::read(&file).ok().map(|header| header.get("size")))
 }

@@ -34,7 +34,7 @@ impl Oracle for Reader {
             return Ok(Verdict::skip(why));
         }
         let Some(options) = trial.case.fixture.format.qcow2() else {
-            return Ok(Verdict::skip("raw needs no reader"));
+            return Ok(Verdict::skip("imago reads qcow2, and raw needs no reader"));
         };
         if options.zstd || options.extended_l2 {
             return Ok(Verdict::skip("imago reads neither zstd nor extended L2"));

@@ -1,5 +1,6 @@
 //! A resize changes the bytes that it must and no others.
 
+use super::outcome::QED_SIZE;
 use crate::oracles::Oracle;
 use crate::qcow2::{BITMAPS, COPIED, Entry, EntryKind, FIELDS, Layout, Role, WalkError, walk};
 use crate::sparse::{Range, diff};
@@ -47,6 +48,8 @@ impl Oracle for Untouched {
         for (before, step) in trial.left.transitions().filter(|(_, step)| step.ran.success()) {
             let found = if trial.is_qcow2() {
                 judge_qcow2(trial, before, step)?
+            } else if trial.case.fixture.format.qed().is_some() {
+                judge_qed(trial, before, step)?.into_iter().collect()
             } else {
                 judge_raw(trial, before, step)?.into_iter().collect()
             };
@@ -62,6 +65,17 @@ fn judge_raw(trial: &Trial, before: &State, step: &Step) -> Result<Option<Findin
     let first = changed.first().filter(|range| range.start < kept);
     Ok(first.map(|range| {
         let detail = format!("byte {:#x} of the preserved range changed", range.start);
+        trial.finding(NAME, "data", Kind::Touched, detail)
+    }))
+}
+
+/// Nothing but the size in its header changes.
+fn judge_qed(trial: &Trial, before: &State, step: &Step) -> Result<Option<Finding>, JudgeError> {
+    let size = QED_SIZE..QED_SIZE + 8;
+    let changed = diff(&before.path(), &step.after.path(), MAX_RANGES)?;
+    let wrong = changed.iter().find(|range| !size.contains(&range.start) || range.end > size.end);
+    Ok(wrong.map(|range| {
+        let detail = format!("bytes {:#x} to {:#x} changed", range.start, range.end);
         trial.finding(NAME, "data", Kind::Touched, detail)
     }))
 }
