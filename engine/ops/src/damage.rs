@@ -27,6 +27,8 @@ numbered_errors! {
         1009 VhdBitmap { block } => "the bitmap of block {block} hides data",
         /// A new block would contain this.
         1010 VhdLeftover { offset } => "data behind the last block, from offset {offset} on",
+        /// Neither fixed, dynamic nor differencing.
+        1012 VhdDiskType { kind } => "disk type {kind} is none that is known",
         /// A fixed disk that is not as long as its file, without the footer.
         1011 VhdFixedLength { size, room } => "the disk has {size} bytes, but its file room for {room}",
         /// The log holds what is not in its place yet.

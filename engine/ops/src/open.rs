@@ -86,8 +86,8 @@ fn qed_header<R: ReadAt>(disk: &mut R) -> Result<qed::Header, OpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ImageError, Refusal};
     use crate::testing::{MemDisk, fresh_qcow2};
+    use crate::{ImageError, Refusal};
 
     #[test]
     fn an_image_is_what_it_seems_unless_named() {

@@ -20,6 +20,7 @@ mod space;
 mod usage;
 mod vhdx;
 mod vmdk;
+mod vpc;
 
 use fixture::Fixtures;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         group.extend(space::trials(engine));
         group.extend(vhdx::trials(engine));
         group.extend(vmdk::trials(engine));
+        group.extend(vpc::trials(engine));
         trials.extend(encrypted::trials(engine, missing));
         trials.extend(group.into_iter().map(|t| unless(missing, t)));
     }

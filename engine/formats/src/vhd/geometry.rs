@@ -62,7 +62,8 @@ impl Geometry {
     pub fn at_least(total: u64) -> (Self, u64) {
         let wanted = total.min(MAX_TOTAL);
         let mut tried = wanted;
-        let mut found = Self::of(tried);
+        // A disk of nothing has no heads either.
+        let mut found = if wanted == 0 { Self::default() } else { Self::of(tried) };
         while found.total() < wanted && tried < MAX_TOTAL {
             tried = tried.saturating_add(1);
             found = Self::of(tried);

@@ -75,9 +75,6 @@ impl Opening {
     /// [`ImageError`] as `qemu-img` says it.
     pub fn find(head: &[u8; 512], tail: &[u8; 512], file_len: u64) -> Result<Self, ImageError> {
         let (head, tail) = (Footer::from(*head), Footer::from(*tail));
-        if file_len < FOOTER_LEN {
-            return Err(ImageError::VhdNone);
-        }
         let footer = if head.is_footer() && !tail.fits_fixed(file_len) { head } else { tail };
         if !footer.is_footer() || (footer == tail && head != tail && !footer.is_fixed()) {
             return Err(ImageError::VhdNone);

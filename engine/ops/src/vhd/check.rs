@@ -121,6 +121,10 @@ fn check_structures<D: Disk>(
     teller.find_if(entries != needed, Damage::VhdEntries { entries, needed });
     // A block beyond the end of the file says nothing of what is there.
     let used = if found.check_end(image).is_ok() { found.end } else { 0 };
+    let kind = image.footer.disk_type();
+    if !matches!(kind, disk_type::DYNAMIC | disk_type::DIFFERENCING) {
+        teller.find(Damage::VhdDiskType { kind: u64::from(kind) }, false);
+    }
     let no_trailer = image.trailer(used).is_none();
     teller.find_if(no_trailer, Damage::VhdNoTrailer);
     if !no_trailer && image.tail != image.footer {
