@@ -144,7 +144,23 @@ fn find<R: ReadAt>(disk: &mut R, region: Region) -> Result<[Option<u64>; KNOWN.l
         }
         done = done.saturating_add(len.max(1));
     }
+    apart(&items)?;
     Ok(items)
+}
+
+/// That no two of the items that every image has share bytes: a new size would change another one.
+fn apart(items: &[Option<u64>; KNOWN.len()]) -> Result<(), ImageError> {
+    let regions =
+        items.iter().zip(KNOWN).take(NEEDED).enumerate().filter_map(|(item, (offset, (_, len)))| {
+            offset.map(|offset| (item as u64, Region { offset, len: u64::from(len) }))
+        });
+    let shares = |(item, region): &(u64, Region)| {
+        regions.clone().any(|(other, place)| other != *item && place.overlaps(region))
+    };
+    match regions.clone().find(shares) {
+        Some((item, _)) => Err(ImageError::VhdxItem { item }),
+        None => Ok(()),
+    }
 }
 
 fn add(items: &mut [Option<u64>; KNOWN.len()], entry: &[u8], region: Region) -> Result<(), ImageError> {

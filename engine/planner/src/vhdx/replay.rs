@@ -11,6 +11,10 @@ use instar_formats::ImageError;
 use instar_formats::vhdx::log::{Change, SECTOR_LEN, Sequence, each_change, find};
 use instar_formats::vhdx::{FILE_ID, FileHeader, MAX_FILE, NO_GUID, Region, both_headers, current};
 
+/// What a log may add to a file that is as long again, in bytes. What was to be behind it was not there yet when the
+/// last writer stopped, and a log could claim anything.
+const GROWTH: u64 = 64 << 20;
+
 /// What the log of an image holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Log {
@@ -64,16 +68,23 @@ impl Replay {
         let log = Region { offset: self.header.log_offset, len: self.header.log_len };
         // Identifier and headers come before the region tables, which a log may well change.
         let headers = Region { offset: 0, len: instar_formats::vhdx::REGION_TABLES[0] };
+        let reach = self.reach(disk.len());
         let mut possible = true;
         each_change(disk, &self.sequence, &mut |_, change| {
             let (place, reach) = match change {
-                Change::Sector(offset, _) => (Region { offset, len: SECTOR_LEN }, MAX_FILE),
+                Change::Sector(offset, _) => (Region { offset, len: SECTOR_LEN }, reach),
                 Change::Zeros(offset, len) => (Region { offset, len }, u64::MAX),
             };
             possible &= !place.overlaps(&log) && !place.overlaps(&headers) && place.end() <= reach;
             Ok(())
         })?;
         if possible { Ok(()) } else { Err(ImageError::VhdxLogPlace.into()) }
+    }
+
+    /// How long a file of `len` bytes may become.
+    fn reach(&self, len: u64) -> u64 {
+        let most = len.saturating_mul(2).saturating_add(GROWTH).min(MAX_FILE);
+        self.sequence.newest.last_file_offset.min(most).max(len)
     }
 
     /// Carries it out. Returns how long the file is then, in bytes.
@@ -94,7 +105,7 @@ impl Replay {
                 if len == 0 { Ok(()) } else { image.apply(Patch::ZeroFill { offset, len, unmap: true }) }
             }
         })?;
-        end = extend(image, end, self.sequence.newest.last_file_offset.min(MAX_FILE))?;
+        end = extend(image, end, self.reach(before))?;
         image.apply(Patch::Barrier)?;
         let (mut header, mut slot) = (self.header, self.slot);
         header.log_guid = NO_GUID;

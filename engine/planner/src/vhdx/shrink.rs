@@ -6,7 +6,7 @@ use super::commit::{Batch, Session};
 use super::grow::{clear_from, clear_tail, switch_tables};
 use super::{Guids, Parts, Plan, each_entry};
 use crate::{IoError, Target};
-use instar_formats::vhdx::{Entry, Image, Region, State, up_mib};
+use instar_formats::vhdx::{Entry, Image, MIB, Region, State, up_mib};
 
 /// Carries it out. Returns how long the file shall be, in bytes.
 ///
@@ -19,7 +19,8 @@ pub fn run<T: Target>(
     parts: &mut Parts<'_>,
 ) -> Result<u64, IoError> {
     let mut session = Session::begin(target, &plan.image, guids)?;
-    let file_len = super::replay::extend(target, plan.file_len, up_mib(plan.file_len))?;
+    // As the log has it: in whole MiB, and there.
+    let file_len = plan.file_len & !(MIB - 1);
     let mut image = plan.image;
     {
         let mut batch = Batch::new(parts.batch);

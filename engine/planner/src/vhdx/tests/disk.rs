@@ -22,6 +22,14 @@ pub enum Change {
 }
 
 impl Change {
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        match self {
+            Self::Write(offset, data) => offset + data.len() as u64,
+            Self::Zeros(offset, len) => offset + len,
+        }
+    }
+
     /// The parts of a write that may arrive without the rest: cut after its first sector, in its middle, and before
     /// its last.
     pub fn torn(&self) -> Vec<Self> {

@@ -3,6 +3,7 @@
 extern crate std;
 
 mod disk;
+mod hostile;
 mod image;
 
 use super::create::Options;
