@@ -99,6 +99,30 @@ pub fn refuse_in_use<R: ReadAt>(
     runs: &[Run],
     scratch: &mut Scratch<'_>,
 ) -> Result<(), PlanError> {
+    each_named(image, header, scratch, |used| refuse_overlap(runs, used))
+}
+
+/// The index after the last cluster of these, whatever its refcount: to cut the file before it would destroy the image.
+pub fn end_of_named<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    scratch: &mut Scratch<'_>,
+) -> Result<u64, PlanError> {
+    let mut end = 0;
+    each_named(image, header, scratch, |used| {
+        end = used.end().max(end);
+        Ok(())
+    })?;
+    Ok(end)
+}
+
+/// Calls `each` with the clusters of the header, the L1 table, the refcount table, each L2 table and each refcount block.
+fn each_named<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    scratch: &mut Scratch<'_>,
+    mut each: impl FnMut(Run) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
     let g = header.geometry;
     let l1 = Table { offset: header.l1_offset, entries: header.l1_entries };
     let fixed = [
@@ -107,25 +131,25 @@ pub fn refuse_in_use<R: ReadAt>(
         Run { first: g.cluster(header.refcount_table_offset), count: header.refcount_table_clusters },
     ];
     for used in fixed {
-        refuse_overlap(runs, used)?;
+        each(used)?;
     }
     let l1_entry = |value| TableEntry::l1(value, g);
-    refuse_named(image, g, TableWindow::new(l1, scratch.l1), runs, l1_entry)?;
+    each_entry(image, g, TableWindow::new(l1, scratch.l1), l1_entry, &mut each)?;
     let block_entry = |value| TableEntry::refcount(value, g);
-    refuse_named(image, g, TableWindow::new(table_of(header), scratch.table), runs, block_entry)
+    each_entry(image, g, TableWindow::new(table_of(header), scratch.table), block_entry, &mut each)
 }
 
-fn refuse_named<R: ReadAt>(
+fn each_entry<R: ReadAt>(
     image: &mut R,
     g: Geometry,
     mut window: TableWindow<'_>,
-    runs: &[Run],
     decode: impl Fn(u64) -> TableEntry,
+    each: &mut impl FnMut(Run) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
     let mut next = 0;
     while let Some((entry, value)) = window.next_used(image, next)? {
         if let TableEntry::At(offset) = decode(value) {
-            refuse_overlap(runs, Run { first: g.cluster(offset), count: 1 })?;
+            each(Run { first: g.cluster(offset), count: 1 })?;
         }
         next = entry.saturating_add(1);
     }

@@ -1,7 +1,7 @@
 //! Giving the file's tail back: refcount blocks that count nothing any more, and what is behind the last
 //! cluster in use.
 
-use super::alloc::end_of_used;
+use super::alloc::{end_of_named, end_of_used};
 use super::refcounts::{Blocks, Run, covered_by, table_of};
 use super::release::{Release, set_bit, take_bit};
 use super::scratch::Scratch;
@@ -23,7 +23,8 @@ pub fn give_back<T: Target>(
     while release.empty_blocks(image)? {
         release.touch_last_blocks(image)?;
     }
-    let end = end_of_used(image, header, s)?;
+    // Refcounts may be wrong: what the image needs to be opened is never cut off.
+    let end = end_of_used(image, header, s)?.max(end_of_named(image, header, s)?);
     Ok(header.geometry.offset(end).min(file_len))
 }
 
