@@ -193,6 +193,8 @@ numbered_errors! {
         194 ReportsAes => "Header reported 'aes' encryption format but options specify another",
         /// No encryption where one was named.
         195 NotEncrypted => "No encryption in image header, but options specified a format",
+        /// The data file is to be the disk itself, and there is none.
+        196 RawWithoutDataFile => "data-file-raw requires a data file",
         /// No VHDX signature.
         520 NotVhdx => "Image is not in VHDX format",
         /// Neither header of a VHDX image is valid, or they contradict each other.

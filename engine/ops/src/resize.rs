@@ -43,6 +43,7 @@ pub fn resize_with<D: Disk>(
         Opened::Vhd(image) => crate::vhd::resize(disk, (&image, &wanted), scratch),
         Opened::Vhdx => crate::vhdx::resize(disk, (&wanted, &request.identity), scratch),
         Opened::Qcow2(header) => {
+            header.check_files()?;
             companions.complete(&header, &wanted)?;
             resize_qcow2(disk, companions, (&header, &wanted), scratch)
         }

@@ -195,7 +195,7 @@ fn qcow2(info: &Qcow2Info, image: &Described<'_>) -> Qcow2Data {
         lazy_refcounts: v3.then_some(info.lazy_refcounts),
         corrupt: v3.then_some(info.corrupt),
         extended_l2: (v3 && version >= QemuVersion::EXTENDED_L2).then_some(info.extended_l2),
-        data_file: data_file.map(|name| text(name)),
+        data_file: data_file.filter(|name| !name.is_empty()).map(|name| text(name)),
         data_file_raw: data_file.map(|_| info.data_file_raw),
         encrypt: encrypt(image),
         bitmaps: match version >= QemuVersion::DATA_FILE {

@@ -96,7 +96,7 @@ fn specific(info: &Qcow2Info, image: &Described<'_>) -> Vec<(&'static str, Strin
         ("lazy refcounts", v3.then(|| info.lazy_refcounts.to_string())),
         ("bitmaps", (since(QemuVersion::DATA_FILE) && !bitmaps.is_empty()).then(|| bitmap_list(&bitmaps))),
         ("refcount bits", Some(info.refcount_bits.to_string())),
-        ("data file", data_file),
+        ("data file", data_file.filter(|name| !name.is_empty())),
         ("data file raw", raw.then(|| info.data_file_raw.to_string())),
         ("encrypt", encrypt(image)),
         ("corrupt", v3.then(|| info.corrupt.to_string())),

@@ -247,6 +247,15 @@ impl Header {
         self.geometry.offset(self.refcount_table_clusters)
     }
 
+    /// That the image can be used for more than to describe it.
+    ///
+    /// # Errors
+    /// [`ImageError::RawWithoutDataFile`].
+    pub fn check_files(&self) -> Result<(), ImageError> {
+        let raw = self.autoclear & AUTOCLEAR_RAW != 0;
+        if raw && !self.has(Incompatible::DATA_FILE) { Err(ImageError::RawWithoutDataFile) } else { Ok(()) }
+    }
+
     /// That the tables the header names lie inside the file, clear of the header and each other.
     /// The last cluster of a file may be short, so a table may end up to a cluster past its end.
     ///

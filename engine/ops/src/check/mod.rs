@@ -103,6 +103,7 @@ pub fn check_with<D: Disk>(
         Opened::Vmdk(kind) => return vmdk::check(disk, extents, (kind, request.repair), scratch, findings),
         Opened::Qcow2(header) => header,
     };
+    header.check_files()?;
     let mut disk = Longer::new(disk);
     let (mut buffers, mut tally) = prepare(header, disk.len(), scratch, findings);
     match request.repair {
