@@ -84,7 +84,10 @@ fn raw(len: u64) -> ImageInfo {
 }
 
 fn qcow2<R: ReadAt>(disk: &mut R, header: &Header) -> Result<ImageInfo, OpError> {
-    let (backing_format, data_file) = named_by_extensions(disk, header)?;
+    let (mut backing_format, data_file) = named_by_extensions(disk, header)?;
+    if header.backing_len == 0 {
+        backing_format.clear();
+    }
     Ok(ImageInfo {
         format: Format::Qcow2,
         virtual_size: header.virtual_size(),

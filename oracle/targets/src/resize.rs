@@ -20,7 +20,7 @@ pub fn run(format: Format, data: &[u8]) {
     let mut image = input.image.clone();
     let mut disk = Watched::new(&mut image);
     let outcome = scratch::with(|scratch| resize(&mut disk, &request, scratch));
-    let furthest = disk.furthest;
+    let (furthest, twice) = (disk.furthest, disk.twice.take());
     let Ok(outcome) = outcome else {
         assert_eq!(furthest, 0, "a refusal that wrote something");
         return;
@@ -42,7 +42,7 @@ pub fn run(format: Format, data: &[u8]) {
     assert_eq!(image.len(), outcome.file_size_after);
     again(format, &image, outcome.new_virtual_size);
     if outcome.file_size_after.max(input.image.len()) <= MOST_CHECKED {
-        as_good(format, &input.image, &image);
+        as_good(format, &input.image, &image, twice);
     }
 }
 
@@ -68,12 +68,13 @@ fn again(format: Format, image: &Image, size: u64) {
     assert_eq!(outcome.new_virtual_size, size);
 }
 
-/// What was clean is clean, with no more leaks than before.
-fn as_good(format: Format, before: &Image, after: &Image) {
+/// What was clean is clean, with no more leaks than before, and nothing in it was changed twice between two flushes.
+fn as_good(format: Format, before: &Image, after: &Image, twice: Option<String>) {
     let Some(old) = checked(format, before) else { return };
     if old.corruptions + old.check_errors > 0 {
         return;
     }
+    assert_eq!(twice, None, "of a clean image");
     let new = checked(format, after).expect("a check of what was resized");
     assert!(
         new.corruptions + new.check_errors == 0 && new.leaks <= old.leaks,

@@ -20,13 +20,16 @@ pub struct Watched<'i> {
     work: u64,
     /// Where the furthest change ends, in bytes; 0 if there was none.
     pub furthest: u64,
+    /// The first change of something that was changed since the last flush already, if there was any: both may arrive in
+    /// any order. In an image whose structures lie on each other it means nothing.
+    pub twice: Option<String>,
 }
 
 impl<'i> Watched<'i> {
     /// A disk that may be written to.
     pub fn new(image: &'i mut Image) -> Self {
         let len = image.len();
-        Self { image, len, epoch: BTreeMap::new(), read_only: false, work: 0, furthest: 0 }
+        Self { image, len, epoch: BTreeMap::new(), read_only: false, work: 0, furthest: 0, twice: None }
     }
 
     /// One that may not.
@@ -39,7 +42,6 @@ impl<'i> Watched<'i> {
         assert!(self.work < MOST_WORK, "a job that does not end");
     }
 
-    /// Between two flushes, changes may arrive in any order: no byte may be changed twice.
     fn changes(&mut self, offset: u64, len: u64) {
         assert!(!self.read_only, "{len} bytes are written at {offset}, and nothing may be");
         let end = offset.checked_add(len).expect("a range within 64 bits");
@@ -48,7 +50,9 @@ impl<'i> Watched<'i> {
             return;
         }
         if let Some((from, to)) = self.epoch.range(..end).next_back().filter(|(_, to)| **to > offset) {
-            panic!("{offset} to {end} is changed after {from} to {to}, with no flush between");
+            let what = || format!("{offset} to {end} is changed after {from} to {to}, with no flush between");
+            self.twice.get_or_insert_with(what);
+            return;
         }
         // Neighbours become one range, so that a table that is written entry by entry stays small here.
         let next = self.epoch.remove(&end);

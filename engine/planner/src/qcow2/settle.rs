@@ -46,8 +46,24 @@ pub struct Item {
 /// Bytes of an item in a list.
 const ITEM: usize = 24;
 
-/// Moves what it may of the end of the file.
+/// Moves what it may of the end of the file. The image has its new size already: where it makes no sense, what is there
+/// stays where it is.
+///
+/// # Errors
+/// The device's.
 pub fn settle<T: Target>(
+    image: &mut T,
+    header: &mut Header,
+    cow: Option<Cow>,
+    s: &mut Scratch<'_>,
+) -> Result<(), PlanError> {
+    match move_all(image, header, cow, s) {
+        Err(PlanError::Image(_) | PlanError::Resize(_)) => Ok(()),
+        moved => moved,
+    }
+}
+
+fn move_all<T: Target>(
     image: &mut T,
     header: &mut Header,
     cow: Option<Cow>,
