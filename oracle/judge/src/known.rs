@@ -93,6 +93,7 @@ const CASES: &[(&str, &str)] = &[
     case!("shrink-moves-no-refcount-table"),
     case!("boundary-tail-is-zero"),
     case!("compressed-boundary-tail"),
+    case!("compressed-edge-stays"),
     case!("reused-clusters-are-zero"),
     case!("bitmaps-stay-where-they-are"),
     case!("copies-come-first"),

@@ -47,6 +47,8 @@ pub const FIELDS: &[Field] = &[
 const MAGIC: u64 = 0x5146_49fb;
 /// Length of a version 2 header, which does not say so itself.
 const V2_LENGTH: u64 = 72;
+/// Length of the shortest version 3 header, up to `header_length` itself.
+const V3_LENGTH: u64 = 104;
 /// Incompatible feature bit 2: clusters live in an external data file.
 const DATA_FILE: u64 = 1 << 2;
 /// Incompatible feature bit 4: L2 entries have subcluster bitmaps.
@@ -95,6 +97,12 @@ impl Header {
         let mut header = Self { values, extensions: Vec::new(), length: V2_LENGTH };
         if !v2 {
             header.length = header.get("header_length");
+        }
+        // What lies behind a short header is the first extension.
+        for (value, field) in header.values.iter_mut().zip(FIELDS) {
+            if !v2 && (field.at + field.len) as u64 > header.length.max(V3_LENGTH) {
+                *value = 0;
+            }
         }
         header.validate()?;
         header.extensions = read_extensions(file, header.length, header.cluster_size())?;
