@@ -18,13 +18,10 @@
 //! same size or another one, does what was left undone.
 
 use super::table::{Survey, place};
-use super::{fill, has_space, write_footer, write_header, zero};
+use super::{XEN, fill, has_space, write_footer, write_header, zero};
 use crate::{IoError, Patch, PlanError, Preallocation, ResizeError, Target};
 use instar_formats::bytes::{be32, index, put_be32};
 use instar_formats::vhd::{ENTRY_LEN, FOOTER_LEN, Footer, Header, Image, SECTOR, UNUSED, table_len};
-
-/// Whose images have a table of their own behind the block allocation table, which no header names.
-const XEN: [u8; 4] = *b"tap\0";
 
 /// What to do. Places and lengths in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

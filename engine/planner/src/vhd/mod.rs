@@ -1,4 +1,4 @@
-//! Resizing VHD images: fixed ones ([`fixed`]), dynamic ones larger ([`grow`]) and smaller ([`shrink`]). Each
+//! Resizing VHD images: fixed ones (`fixed`), dynamic ones larger (`grow`) and smaller (`shrink`). Each
 //! module says why a crash between any two writes leaves a good image.
 //!
 //! What they share: a dynamic disk has two footers, and readers believe either. Both have the old size or
@@ -25,6 +25,9 @@ use instar_formats::vhd::{FOOTER_LEN, Footer, Geometry, Header, Image, MAX_SIZE,
 pub use mend::{Mended, mend, unmended};
 pub use overlap::{Overlaps, overlaps};
 pub use table::{Cursor, Survey, each_entry, survey};
+
+/// Whose images have a table of their own behind the block allocation table, which no header names.
+const XEN: [u8; 4] = *b"tap\0";
 
 /// What the resize of a VHD image comes to. Sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,15 +13,17 @@
 //! 3. The header loses its surplus entries, by one write of one sector.
 //! 4. Blocks are copied to places that nothing names any more. Their old places are not touched.
 //! 5. Their entries follow; of each block both copies are the same.
-//! 6. Only when these are durable are the old places zeroed, the surplus entries cleared, and the footer
+//! 6. A table that lies behind what is left is written again in front of the blocks, or behind them, where
+//!    nothing is; then the header names that place, by one write of one sector.
+//! 7. Only when these are durable are the old places zeroed, the surplus entries cleared, and the footer
 //!    written behind what is left. The file may be cut there, or not.
 //!
-//! There is a barrier after each step. A crash between 5 and 6 leaves space behind the last block that is not
+//! There is a barrier after each step. A crash between 5 and 7 leaves space behind the last block that is not
 //! zero, which a check finds.
 
 use super::overlap::{Overlaps, overlaps};
 use super::table::{Cursor, Survey, each_entry, place};
-use super::{fill, write_footer, write_header, zero};
+use super::{XEN, fill, write_footer, write_header, zero};
 use crate::{IoError, Patch, PlanError, ResizeError, Target};
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, is_zero, put};
@@ -49,6 +51,8 @@ pub struct Plan {
     entries: u64,
     /// The sector from which on no block will lie.
     limit: u64,
+    /// The header that names the table where it is in the end, if that is somewhere else.
+    moved: Option<Header>,
 }
 
 /// Plans it.
@@ -75,9 +79,16 @@ pub fn plan<T: Target>(
     };
     let limit = last.map_or(0, |sector| u64::from(sector).saturating_add(1));
     let header_at = image.footer.header_offset();
-    let table_end = header.table_offset().saturating_add(table_len(kept));
+    let header_end = header_at.saturating_add(HEADER_LEN).next_multiple_of(SECTOR);
+    let first = match last {
+        Some(_) => place(places.ranked(target, 0, scratch)?),
+        None => u64::MAX,
+    };
     let blocks_end = last.map_or(0, |sector| place(sector).saturating_add(header.stride()));
-    let used = header_at.saturating_add(HEADER_LEN).max(table_end).max(blocks_end).next_multiple_of(SECTOR);
+    let lower = lower_table(image, header, kept, (header_end, first, blocks_end));
+    let table = lower.unwrap_or(header.table_offset());
+    let table_end = table.saturating_add(table_len(kept));
+    let used = header_end.max(table_end).max(blocks_end).next_multiple_of(SECTOR);
     let trailer = image.trailer(found.end);
     let shorter = header.with_table(header.table_offset(), u32::try_from(kept).unwrap_or(u32::MAX));
     Ok(Plan {
@@ -89,7 +100,23 @@ pub fn plan<T: Target>(
         kept,
         entries: all,
         limit,
+        moved: lower.map(|table| shorter.with_table(table, shorter.entries())),
     })
+}
+
+/// A place for the table that lies before the one it has: between the header and the first block, or behind the
+/// last one.
+fn lower_table(
+    image: &Image,
+    header: &Header,
+    entries: u64,
+    (header_end, first, blocks_end): (u64, u64, u64),
+) -> Option<u64> {
+    let len = table_len(entries);
+    let in_front = header_end.saturating_add(len) <= first;
+    let table = if in_front { header_end } else { header_end.max(blocks_end) };
+    let is_lower = table.saturating_add(len) <= header.table_offset();
+    (is_lower && image.footer.creator() != XEN).then_some(table)
 }
 
 /// The places of all blocks of a disk.
@@ -181,6 +208,10 @@ impl Plan {
         image.apply(Patch::Barrier)?;
         self.follow(image, &mut buffers)?;
         image.apply(Patch::Barrier)?;
+        if let Some(moved) = &self.moved {
+            self.write_table(image, moved.table_offset(), buffers.data)?;
+            write_header(image, self.header_at, moved)?;
+        }
         self.settle(image, scratch)
     }
 
@@ -274,13 +305,33 @@ impl Plan {
         Ok(())
     }
 
+    /// Writes the table once more, to the byte `to`.
+    fn write_table<T: Target>(&self, image: &mut T, to: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        let (from, len) = (self.header.table_offset(), table_len(self.kept));
+        let kept = self.kept.saturating_mul(ENTRY_LEN);
+        let mut done = 0;
+        while done < len {
+            let most = index(len.saturating_sub(done)).min(buf.len()).max(1);
+            let piece = buf.get_mut(..most).unwrap_or_default();
+            image.read_at(from.saturating_add(done), piece)?;
+            let own = index(kept.saturating_sub(done));
+            piece.iter_mut().skip(own).for_each(|byte| *byte = 0xff);
+            image.apply(Patch::Write { offset: to.saturating_add(done), data: piece })?;
+            done = done.saturating_add(most as u64);
+        }
+        image.apply(Patch::Barrier)
+    }
+
     /// Leaves nothing behind the last block but the footer.
     fn settle<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<(), IoError> {
         zero(image, self.new_trailer, self.trailer, true)?;
-        let surplus = table_len(self.entries).saturating_sub(self.kept.saturating_mul(ENTRY_LEN));
-        let at = self.header.table_offset().saturating_add(self.kept.saturating_mul(ENTRY_LEN));
-        let own = at.next_multiple_of(SECTOR).saturating_sub(at).min(surplus);
-        fill(image, (at, own), 0xff, scratch)?;
+        if self.moved.is_none() {
+            let kept = self.kept.saturating_mul(ENTRY_LEN);
+            let at = self.header.table_offset().saturating_add(kept);
+            let surplus = table_len(self.entries).saturating_sub(kept);
+            let own = at.next_multiple_of(SECTOR).saturating_sub(at).min(surplus);
+            fill(image, (at, own), 0xff, scratch)?;
+        }
         image.apply(Patch::Barrier)?;
         if self.new_trailer != self.trailer {
             write_footer(image, self.new_trailer, &self.new)?;

@@ -177,7 +177,7 @@ pub fn read(bytes: &[u8]) -> Vec<u8> {
         }
         let data = entry * SECTOR + SECTOR;
         assert!(data + BLOCK <= bytes.len(), "a block past the end");
-        assert!(bytes[data - SECTOR] == 0xff, "sectors are hidden");
+        assert!(bytes[data - SECTOR] == 0xff, "sectors of block {block} are hidden");
         disk[block * BLOCK..(block + 1) * BLOCK].copy_from_slice(&bytes[data..data + BLOCK]);
     }
     disk.truncate(size);

@@ -74,6 +74,7 @@ fn each_crash(before: &Disk, after: &Disk, mut judge: impl FnMut(&[u8])) -> usiz
 /// new is zero; and a resize or a repair after the crash leaves nothing undone.
 fn trial(before: &Disk, new: usize, mode: Preallocation) -> (Disk, Plan) {
     let (old_content, mut after) = (read(&before.bytes), before.clone());
+    after.log.clear();
     let plan = resize(&mut after, new, mode).unwrap();
     let size = usize::try_from(plan.new_virtual_size).unwrap();
     let kept = old_content.len().min(size);
@@ -174,6 +175,24 @@ fn blocks_move_together() {
 }
 
 #[test]
+fn a_table_behind_the_blocks_comes_forward() {
+    let order = [60, 3, 59, 17, 0];
+    let mut layout = Layout { size: 60 * BLOCK + 1536, table: 8192 + 6 * STRIDE, first: 8192, order: &order };
+    let (after, plan) = trial(&dynamic(&layout), 31 * BLOCK + 512, Preallocation::Off);
+    assert_eq!(open(&mut after.clone()).header.unwrap().table_offset(), FRONT as u64);
+    assert_eq!(plan.file_size_after, 8192 + 3 * STRIDE as u64 + 512);
+    // No room in front: it lies behind the blocks that are left.
+    layout.first = FRONT;
+    let (after, plan) = trial(&dynamic(&layout), 31 * BLOCK + 512, Preallocation::Off);
+    let blocks_end = (FRONT + 3 * STRIDE) as u64;
+    assert_eq!(open(&mut after.clone()).header.unwrap().table_offset(), blocks_end);
+    assert_eq!(plan.file_size_after, blocks_end + 512 + 512);
+    // Nothing is left of the disk but its table.
+    let (_, plan) = trial(&after, 512, Preallocation::Off);
+    assert!(plan.file_size_after <= (FRONT + STRIDE + 1024) as u64);
+}
+
+#[test]
 fn shrinking_takes_what_it_finds() {
     for order in [&[] as &[usize], &[0], &[59], &[99, 0, 99, 99, 1, 2, 40, 99], &[40, 41, 42, 43]] {
         for new in [512, 20 * BLOCK, 41 * BLOCK + 512, 59 * BLOCK] {
@@ -181,6 +200,28 @@ fn shrinking_takes_what_it_finds() {
             let (after, _) = trial(&dynamic(&layout), new, Preallocation::Off);
             assert!(after.bytes.len() <= 2048 + order.len() * STRIDE + 512);
         }
+    }
+}
+
+/// What the trials above are worth: without barriers they fail.
+#[test]
+fn a_plan_without_barriers_is_caught() {
+    let layout = Layout { size: 60 * BLOCK, table: FRONT, first: 2048, order: &[59, 3, 58, 17, 0] };
+    for (before, new) in [(scattered(), 129 * BLOCK), (dynamic(&layout), 31 * BLOCK), (fixed(8), 12 * SECTOR)]
+    {
+        let mut after = before.clone();
+        resize(&mut after, new, Preallocation::Off).unwrap();
+        after.log.retain(Option::is_some);
+        let (old, kept) = (read(&before.bytes), new.min(read(&before.bytes).len()));
+        let caught = std::panic::catch_unwind(|| {
+            each_crash(&before, &after, |bytes| {
+                let content = read(bytes);
+                assert!(
+                    content[..kept] == old[..kept] && content[kept..].iter().all(|b| *b == 0) || new < kept
+                );
+            })
+        });
+        assert!(caught.is_err(), "{new}");
     }
 }
 
