@@ -1,7 +1,7 @@
 //! Nothing is wrong with the image after any step: asked of qemu-img, of the subject itself and of
 //! the oracle's own reader.
 
-use super::support::required;
+use super::support::{required, still_dirty};
 use crate::oracles::Oracle;
 use crate::qcow2::{Problem, audit, walk};
 use crate::subject::Subject;
@@ -29,6 +29,9 @@ impl Oracle for Clean {
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
         if !trial.case.fixture.format.has_metadata() {
             return Ok(Verdict::skip("raw has no metadata"));
+        }
+        if still_dirty(trial) {
+            return Ok(Verdict::skip("no resize got as far as repairing a dirty image"));
         }
         let leaks = match walk(&trial.left.start.path()) {
             Ok(layout) => audit(&layout).len() as u64,

@@ -1,10 +1,11 @@
 //! Accepted and refused as a model of our own expects, the file untouched on refusal, the size as asked.
 
+use super::support::{is_dirty, opens};
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Step, Trial, Verdict, qcow2};
+use oracle_case::FormatOptions;
 use oracle_case::child::Ending;
-use oracle_case::{FormatOptions, Refusal, Tweak};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -61,7 +62,7 @@ fn judge_step(
         Ending::Exit(_) => {}
     }
     if let oracle_case::Outcome::Refused(refusal) = expected.outcome {
-        let repaired = opens(refusal) && trial.case.fixture.tweaks.iter().any(is_dirty);
+        let repaired = opens(refusal) && is_dirty(trial);
         if !repaired && step.after.fingerprint != before.fingerprint {
             return Ok(finding("refused-file", Kind::Touched, said));
         }
@@ -73,15 +74,6 @@ fn judge_step(
         return Ok(finding("size", Kind::Differs, detail));
     }
     Ok(Vec::new())
-}
-
-/// Whether a resize that is refused so has opened the image: a dirty one is then repaired first.
-fn opens(refusal: Refusal) -> bool {
-    !matches!(refusal, Refusal::Syntax | Refusal::Corrupt)
-}
-
-fn is_dirty(tweak: &Tweak) -> bool {
-    matches!(tweak, Tweak::Dirty { .. })
 }
 
 /// The size that an image records: a raw file's length, a header's field.

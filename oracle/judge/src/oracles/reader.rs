@@ -1,13 +1,13 @@
 //! A guest sees what the model says, read in process by a crate that has nothing to do with QEMU.
 
-use super::support::{unexpected_course, unusable};
+use super::support::{still_dirty, unexpected_course, unusable};
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, Trial, Verdict};
 use imago::file::File;
 use imago::qcow2::Qcow2;
 use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate};
-use oracle_case::{Content, Outcome, Refusal, Tweak};
+use oracle_case::Content;
 
 /// See the module.
 pub struct Reader;
@@ -44,13 +44,6 @@ impl Oracle for Reader {
         }
         Ok(Verdict::of(read_all(trial).into_iter().collect()))
     }
-}
-
-/// Whether no resize got as far as repairing a dirty image.
-fn still_dirty(trial: &Trial) -> bool {
-    let dirty = trial.case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. }));
-    let unopened = |step: &oracle_case::Step| step.outcome == Outcome::Refused(Refusal::Syntax);
-    dirty && trial.expected.iter().all(unopened)
 }
 
 fn read_all(trial: &Trial) -> Option<Finding> {

@@ -6,7 +6,7 @@ use crate::text::differences;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Record, State, Trial, Verdict};
 use oracle_case::child::Ending;
-use oracle_case::{Content, Qcow2, Tweak, Write, WriteKind};
+use oracle_case::{Content, Outcome, Qcow2, Refusal, Tweak, Write, WriteKind};
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -16,6 +16,23 @@ use std::os::unix::fs::FileExt;
 const MAX_L2_TABLES: u64 = 1 << 16;
 /// The longest raw file that every common file system takes.
 const MAX_RAW_LEN: u64 = 8 << 40;
+
+/// Whether the image says that it was not closed properly.
+pub fn is_dirty(trial: &Trial) -> bool {
+    trial.case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. }))
+}
+
+/// Whether a resize that is refused so has opened the image: a dirty one is then repaired first.
+pub fn opens(refusal: Refusal) -> bool {
+    !matches!(refusal, Refusal::Syntax | Refusal::Corrupt)
+}
+
+/// Whether no resize got as far as repairing a dirty image.
+pub fn still_dirty(trial: &Trial) -> bool {
+    let unopened =
+        |step: &oracle_case::Step| matches!(step.outcome, Outcome::Refused(refusal) if !opens(refusal));
+    is_dirty(trial) && trial.expected.iter().all(unopened)
+}
 
 /// Why the whole disk cannot be looked at in reasonable time, if it cannot.
 pub fn too_large(trial: &Trial) -> Option<&'static str> {
