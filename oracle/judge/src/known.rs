@@ -58,8 +58,6 @@ enum Predicate {
     RefusedOverBacking,
     /// The image grows in front of a longer backing file.
     OverLongerBacking,
-    /// The data file is a raw one, all of which has L2 tables.
-    RawDataFile,
     /// The file is longer than its clusters.
     TrailingBytes,
     /// A new L1 table needs more refcount blocks than a refcount table of one cluster names.
@@ -193,15 +191,14 @@ impl Predicate {
             Self::Snapshots => !case.fixture.snapshots.is_empty(),
             Self::NewRefcountTable => case.features().contains("grow-refcount-table"),
             Self::OverLongerBacking => grows_over_longer_backing(case),
-            Self::RawDataFile => case.fixture.data_file.is_some_and(|file| file.raw),
             Self::TrailingBytes => {
                 let tweaks = &case.fixture.tweaks;
                 tweaks.iter().any(|tweak| matches!(tweak, Tweak::TrailingBytes { .. }))
             }
             Self::Dirty => case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Dirty { .. })),
             Self::Preallocated => {
-                Self::RawDataFile.holds(case)
-                    || case.resizes.iter().any(|resize| resize.preallocation != Preallocation::Off)
+                let raw = case.fixture.data_file.is_some_and(|file| file.raw);
+                raw || case.resizes.iter().any(|resize| resize.preallocation != Preallocation::Off)
             }
             Self::RefusedOverBacking => {
                 let refused = Outcome::Refused(Refusal::ZeroClusters);
