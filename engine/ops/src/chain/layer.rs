@@ -2,6 +2,7 @@
 
 use super::mapping::{Found, Mapping, Source};
 use super::qed::QedMapping;
+use super::vhdx::VhdxMapping;
 use crate::open::{Opened, open};
 use crate::{Layer, LayerError, OpError, ReadAt, Refusal};
 use instar_formats::qcow2::header::SECTOR;
@@ -17,6 +18,7 @@ enum Kind<'c> {
     Raw,
     Qcow2(Mapping<'c>),
     Qed(QedMapping<'c>),
+    Vhdx(VhdxMapping<'c>),
 }
 
 /// How the clusters of a layer are packed.
@@ -52,7 +54,11 @@ impl<'c> Reader<'c> {
                 let mapping = Mapping::new(&header, table);
                 Ok(Self { size: header.virtual_size(), kind: Kind::Qcow2(mapping) })
             }
-            Opened::Vhd(_) | Opened::Vhdx => Err(Refusal::LayerFormat.into()),
+            Opened::Vhdx => {
+                let (mapping, size) = VhdxMapping::open(layer.file, table)?;
+                Ok(Self { size, kind: Kind::Vhdx(mapping) })
+            }
+            Opened::Vhd(_) => Err(Refusal::LayerFormat.into()),
             Opened::Luks(_) => Err(Refusal::EncryptedLayer.into()),
             Opened::Vmdk(_) => Err(Refusal::LayerFormat.into()),
             Opened::Qed(header) => {
@@ -70,7 +76,7 @@ impl<'c> Reader<'c> {
     pub const fn clusters(&self) -> Clusters {
         match &self.kind {
             // Nothing there is compressed.
-            Kind::Raw | Kind::Qed(_) => Clusters { size: SECTOR, zstd: false },
+            Kind::Raw | Kind::Qed(_) | Kind::Vhdx(_) => Clusters { size: SECTOR, zstd: false },
             Kind::Qcow2(mapping) => mapping.clusters(),
         }
     }
@@ -84,6 +90,7 @@ impl<'c> Reader<'c> {
             Kind::Raw => Ok(Found { source: Source::At(offset), len }),
             Kind::Qcow2(mapping) => mapping.find(layer.file, offset, len),
             Kind::Qed(mapping) => mapping.find(layer.file, offset, len),
+            Kind::Vhdx(mapping) => mapping.find(layer.file, offset, len),
         }
     }
 

@@ -11,6 +11,7 @@ mod layer;
 mod mapping;
 mod qed;
 mod unpack;
+mod vhdx;
 mod zstd;
 
 use crate::{Layer, LayerError, MAX_LAYERS, OpError, Refusal};

@@ -42,6 +42,10 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
             trials.push(crate::unless(missing, trial));
         }
     }
+    for (overlay, size) in [("30M", "100M"), ("61M", "62M"), ("60929K", "61M"), ("80M", "100M")] {
+        let name = format!("{} vhdx: an overlay of {overlay} grows to {size}", engine.name());
+        trials.push(Trial::test(name, move || overlaid(engine, overlay, size)));
+    }
     for mode in ["metadata", "falloc", "full"] {
         for options in ["subformat=dynamic", "subformat=fixed", "subformat=fixed,block_state_zero=off"] {
             let name = format!("{} vhdx: preallocation={mode} {options}", engine.name());
@@ -89,6 +93,23 @@ fn journey(engine: Engine, options: &str, from: u64, sizes: &[u64], reader: Read
     io(&image, &[&format!("write -P 77 {last} 64k"), &format!("read -P 77 {last} 64k")])?;
     done(&qemu_img(dir, &["check", "x.vhdx"])?)?;
     done(&instar(dir, engine, &["check", "x.vhdx"])?)
+}
+
+/// An overlay hides what a VHDX image behind it has in the new area, and keeps what that has in the old one.
+fn overlaid(engine: Engine, overlay: &str, size: &str) -> Verdict {
+    let dir = tempfile::tempdir()?;
+    let dir = dir.path();
+    super::image::populated(dir)?;
+    for name in ["ours.qcow2", "theirs.qcow2"] {
+        done(&qemu_img(dir, &["create", "-q", "-f", "qcow2", "-b", "x.vhdx", "-F", "vhdx", name, overlay])?)?;
+    }
+    let before = std::fs::read(dir.join("x.vhdx"))?;
+    let mode = "--preallocation=full";
+    done(&instar(dir, engine, &["resize", mode, "ours.qcow2", size])?)?;
+    done(&qemu_img(dir, &["resize", mode, "theirs.qcow2", size])?)?;
+    done(&qemu_img(dir, &["check", "ours.qcow2"])?)?;
+    done(&qemu_img(dir, &["compare", "ours.qcow2", "theirs.qcow2"])?)?;
+    equal("the image behind it", &(std::fs::read(dir.join("x.vhdx"))? == before), &true)
 }
 
 /// Both programs say the same of it, and find nothing wrong.
