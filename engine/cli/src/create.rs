@@ -43,11 +43,13 @@ pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
         None => {}
     }
     let engine = engine::open(args.engine.engine)?;
-    let target = Target::open(file, &behind.files).map_err(failed)?;
+    // Before an existing image is emptied: what lies in their place is somebody's.
+    let mut extents = ExtentFiles::default();
+    make_extents(&mut extents, file, &request).map_err(failed)?;
+    let target = Target::open(file, &behind.files).map_err(failed);
+    let target = target.inspect_err(|_| extents.discard_new())?;
     let data_file = options.data_file.as_ref().map(|name| Target::open(name, &behind.files)).transpose();
     let data_file = data_file.map_err(failed).inspect_err(|_| target.discard())?;
-    let mut extents = ExtentFiles::default();
-    make_extents(&mut extents, &target, &request).map_err(failed).inspect_err(|_| target.discard())?;
     let files = (&target.file, data_file.as_ref().map(|target| &target.file), &extents);
     let stats = fill(program, engine.as_ref(), files, &request, &failed);
     let stats = stats.inspect_err(|_| {
@@ -167,12 +169,12 @@ fn fill(
 }
 
 /// Makes the files that the disk goes into, if it goes into others than the image's own.
-fn make_extents(extents: &mut ExtentFiles, target: &Target, request: &CreateRequest) -> Result<(), String> {
+fn make_extents(extents: &mut ExtentFiles, file: &OsStr, request: &CreateRequest) -> Result<(), String> {
     if request.format != Format::Vmdk {
         return Ok(());
     }
     let names = (0..new_extents(request)).map(|n| new_extent_name(request, n)).collect::<Option<Vec<_>>>();
-    extents.create(&target.name, &names.ok_or("the names of extents are too long")?)
+    extents.create(&ImageName::new(file)?, &names.ok_or("the names of extents are too long")?)
 }
 
 /// The emptied file that the image goes into.

@@ -43,7 +43,9 @@ pub(crate) fn push_writable<'a>(
 ) -> Result<(), VmmError> {
     for file in extents {
         let len = length(file)?;
-        files.push(Image::new(file, len, limit(len), false));
+        let mut extent = Image::new(file, len, limit(len), false);
+        extent.is_extent = true;
+        files.push(extent);
     }
     Ok(())
 }

@@ -123,14 +123,17 @@ impl<'a> Files<'a> {
     }
 
     /// Makes everything before it durable, in every file that may be written: the data file first,
-    /// which the image's metadata names. Whether it could.
+    /// which the image's metadata names. An extent that was not written since it was flushed is durable: a disk may
+    /// be in hundreds of them. Whether it could.
     pub fn flush(&mut self) -> bool {
         let written = self.files.iter_mut().rev().enumerate();
         let last = written.len() - 1;
         let mut done = true;
         for (index, file) in written {
             // The image is flushed even if it is only read: somebody may ask for it.
-            if index == last || !file.read_only {
+            let idle = file.is_extent && file.seen.writes == file.seen.durable;
+            if index == last || !(file.read_only || idle) {
+                file.seen.durable = file.seen.writes;
                 done &= file.flush();
                 self.failure = self.failure.or(file.seen.failure);
             }

@@ -22,6 +22,8 @@ pub struct Image<'a> {
     pub limit: u64,
     /// Whether writes are refused.
     pub read_only: bool,
+    /// Whether it is one of the files that a disk is in.
+    pub is_extent: bool,
     /// What was done to it.
     pub seen: Seen,
     /// Who is told of changes.
@@ -37,6 +39,8 @@ pub struct Seen {
     pub bytes_written: u64,
     /// Requests to write or to zero that changed, or may have changed, the file.
     pub writes: u64,
+    /// How many of them the last request to make it durable has seen.
+    pub durable: u64,
     /// Requests to make it durable.
     pub flushes: u64,
     /// First byte after everything that was written or zeroed.
@@ -94,12 +98,13 @@ impl<'a> Image<'a> {
             bytes_read: 0,
             bytes_written: 0,
             writes: 0,
+            durable: 0,
             flushes: 0,
             written_end: 0,
             data_written_end: 0,
             failure: None,
         };
-        Self { file, len, limit, read_only, seen, observer: Observer::none() }
+        Self { file, len, limit, read_only, is_extent: false, seen, observer: Observer::none() }
     }
 
     /// Refuses changes to what is only to be read, changes beyond the limit, and what leaves the file's
