@@ -7,7 +7,12 @@ use crate::PlanError;
 use instar_formats::ImageError;
 use instar_formats::bytes::is_zero;
 use instar_formats::io::ReadAt;
+use instar_formats::qcow2::snapshot::Snapshots;
+use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Geometry, Header, TableEntry, refcount};
+
+/// Bytes of the snapshot table that are read at a time.
+const PIECE: usize = 512;
 
 /// The lowest run of `need` free clusters, by their refcounts. Beyond the last block all are free.
 pub fn first_fit<R: ReadAt>(
@@ -116,7 +121,8 @@ pub fn end_of_named<R: ReadAt>(
     Ok(end)
 }
 
-/// Calls `each` with the clusters of the header, the L1 table, the refcount table, each L2 table and each refcount block.
+/// Calls `each` with the clusters of the header, the L1 table, the refcount table, the snapshot table and its L1 tables, each
+/// L2 table and each refcount block.
 fn each_named<R: ReadAt>(
     image: &mut R,
     header: &Header,
@@ -133,10 +139,29 @@ fn each_named<R: ReadAt>(
     for used in fixed {
         each(used)?;
     }
+    each_of_snapshots(image, header, &mut each)?;
     let l1_entry = |value| TableEntry::l1(value, g);
     each_entry(image, g, TableWindow::new(l1, scratch.l1), l1_entry, &mut each)?;
     let block_entry = |value| TableEntry::refcount(value, g);
     each_entry(image, g, TableWindow::new(table_of(header), scratch.table), block_entry, &mut each)
+}
+
+fn each_of_snapshots<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    each: &mut impl FnMut(Run) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
+    let g = header.geometry;
+    let mut piece = [0; PIECE];
+    let (mut snapshots, mut reader) = (Snapshots::new(header), Buffered::new(&mut piece));
+    let clusters = |offset: u64, len: u64| {
+        let end = g.clusters(offset.saturating_add(len));
+        Run { first: g.cluster(offset), count: end.saturating_sub(g.cluster(offset)) }
+    };
+    while let Some(snapshot) = snapshots.next(image, &mut reader)? {
+        each(clusters(snapshot.l1_offset, snapshot.l1_entries.saturating_mul(8)))?;
+    }
+    if snapshots.is_empty() { Ok(()) } else { each(clusters(header.snapshots_offset, snapshots.len())) }
 }
 
 fn each_entry<R: ReadAt>(
