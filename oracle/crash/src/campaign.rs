@@ -94,6 +94,8 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
 pub fn unreadable(case: &Case) -> Option<&'static str> {
     let fixture = &case.fixture;
     match fixture {
+        // One sector of a header is all that changes.
+        _ if fixture.format.qed().is_some() => Some("QED images"),
         _ if fixture.backing.is_some() || fixture.data_file.is_some() => Some("images with other files"),
         _ if fixture.tweaks.iter().any(Tweak::needs_opening) => Some("images that are repaired or refused"),
         _ => None,
