@@ -6,6 +6,9 @@ mod info;
 mod resize;
 mod sparse;
 mod split;
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests")]
+mod tests;
 
 pub(crate) use check::check;
 pub(crate) use create::create;
