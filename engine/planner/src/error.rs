@@ -72,6 +72,8 @@ numbered_errors! {
         643 VmdkDescriptor => "there is no room for the new descriptor",
         /// More files than a job can have.
         644 VmdkTooManyExtents { most } => "the image would have more than {most} extents",
+        /// More grain tables than QEMU opens.
+        646 VmdkTooLarge => "the image would have more than 32 Mi grain tables",
         /// Extents that are flat have no metadata.
         645 VmdkPreallocationMetadata => "Unsupported preallocation mode: metadata",
         /// Beyond 2040 GiB.

@@ -20,7 +20,7 @@ const MAX_TABLE_ENTRIES: u64 = 512;
 /// As above: 1 GiB.
 const MAX_GRAIN: u64 = 0x20_0000;
 /// Most entries of a directory that QEMU takes.
-const MAX_TABLES: u64 = 32 << 20;
+pub const MAX_TABLES: u64 = 32 << 20;
 /// The latest version that is known.
 const MAX_VERSION: u32 = 3;
 

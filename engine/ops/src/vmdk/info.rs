@@ -1,7 +1,10 @@
 //! Describing a VMDK image.
 
 use super::{Vmdk, descriptor, header, is_compressed};
-use crate::{Extent, ExtentKind, Format, ImageInfo, InfoItem, Name, OpError, ReadAt, VmdkInfo};
+use crate::{
+    Extent, ExtentKind, Format, ImageInfo, InfoItem, MAX_EXTENTS, Name, OpError, ReadAt, ResizeError,
+    VmdkInfo,
+};
 use instar_formats::ImageError;
 use instar_formats::vmdk::{self, Access, Descriptor, Kind, NO_PARENT, SECTOR, SparseHeader};
 
@@ -106,10 +109,15 @@ struct Sum {
     size: u64,
     grain: Option<Option<u64>>,
     mixed: bool,
+    count: usize,
 }
 
 impl Sum {
-    fn add(&mut self, extent: &Extent) -> Result<(), ImageError> {
+    fn add(&mut self, extent: &Extent) -> Result<(), OpError> {
+        self.count = self.count.saturating_add(1);
+        if self.count > MAX_EXTENTS {
+            return Err(ResizeError::VmdkTooManyExtents { most: MAX_EXTENTS as u64 }.into());
+        }
         self.size = self.size.checked_add(extent.virtual_size).ok_or(ImageError::VmdkTooLarge)?;
         self.mixed |= self.grain.is_some_and(|grain| grain != extent.cluster_size);
         self.grain = self.grain.or(Some(extent.cluster_size));

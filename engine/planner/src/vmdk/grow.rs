@@ -3,11 +3,11 @@
 use super::tables::{
     Fixed, PIECE, Span, Survey, TABLE, addressable, at, byte, directories, each_entry, entry, survey,
 };
-use crate::{Patch, PlanError, Preallocation, ReadAt, Target};
+use crate::{Patch, PlanError, Preallocation, ReadAt, ResizeError, Target};
 use instar_formats::ImageError;
 use instar_formats::bytes::index;
 use instar_formats::io::IoError;
-use instar_formats::vmdk::header::{HEADER_LEN, directory_sectors};
+use instar_formats::vmdk::header::{HEADER_LEN, MAX_TABLES, directory_sectors};
 use instar_formats::vmdk::{ENTRY_LEN, SECTOR, SECTOR_LEN, SparseHeader, ZEROED_GRAIN};
 
 /// Most tables that are read to find out whether the gap in front of the grains is one: 16 MiB of them.
@@ -52,6 +52,9 @@ pub fn plan<R: ReadAt + ?Sized>(
     mode: Preallocation,
     scratch: &mut [u8],
 ) -> Result<Grow, PlanError> {
+    if old.tables_for(capacity) > MAX_TABLES {
+        return Err(ResizeError::VmdkTooLarge.into());
+    }
     let file = image.len().div_ceil(SECTOR);
     let fixed = Fixed::new(old, file)?;
     let buf = scratch.get_mut(..PIECE).unwrap_or_default();

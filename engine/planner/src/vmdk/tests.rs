@@ -258,6 +258,16 @@ fn shrinking_moves_grains_and_cuts_the_file() {
     assert_eq!((empty.bytes.len(), empty.findings()), (65536, vec![]));
 }
 
+#[test]
+fn no_image_gets_more_tables_than_can_be_opened() {
+    let mut file = File::populated(64 * MIB, 10, 3);
+    let (header, mut scratch) = (file.header(), vec![0; SCRATCH]);
+    let most = (32_u64 << 20) * 65536;
+    let refused = grow::plan(&mut file, &header, most + 1, Preallocation::Off, &mut scratch);
+    assert_eq!(refused, Err(crate::ResizeError::VmdkTooLarge.into()));
+    assert!(grow::plan(&mut file, &header, most, Preallocation::Off, &mut scratch).is_ok());
+}
+
 /// Whatever of the writes before a barrier has reached the disk: old or new size, all that both have intact.
 fn crash(before: &File, after: &File, draws: u32) -> usize {
     let (mut durable, mut states, mut seed) = (before.bytes.clone(), 0, 12345_u64);
