@@ -14,6 +14,8 @@ use instar_planner::vhd::{Overlaps, Survey, each_entry, mend, overlaps, survey, 
 
 /// Most findings that are told. All are counted.
 const MAX_FINDINGS: u64 = 100_000;
+/// Most blocks whose bitmaps are looked at: four times as many as 2040 GiB have where blocks are 2 MiB.
+const MAX_BITMAPS: u64 = 1 << 22;
 /// Bytes of the table read at a time.
 const PIECE: usize = 256 << 10;
 
@@ -72,9 +74,9 @@ pub(crate) fn check<D: Disk>(
     let found = survey(disk, header, image.footer.header_offset(), scratch)?;
     teller.report.allocated_clusters = found.allocated;
     teller.report.fragmented_clusters = found.fragmented;
-    check_blocks(disk, (&image, header), &found, &mut teller, scratch)?;
-    let blocks_fit = found.check_end(&image).is_ok() && found.over_metadata.is_none();
-    // Where blocks lie over each other or over metadata, nothing is written.
+    let apart = check_blocks(disk, (&image, header), &found, &mut teller, scratch)?;
+    let blocks_fit = apart && found.check_end(&image).is_ok() && found.over_metadata.is_none();
+    // Where blocks lie over each other or over metadata, nothing is written, and bitmaps may be anything.
     teller.repairs &= blocks_fit;
     check_structures(disk, &image, (head_damaged, &found), &mut teller)?;
     if blocks_fit && image.footer.disk_type() == disk_type::DYNAMIC {
@@ -140,14 +142,14 @@ fn check_structures<D: Disk>(
     Ok(())
 }
 
-/// Where the blocks lie.
+/// Where the blocks lie. Returns whether none lies over another one.
 fn check_blocks<R: ReadAt>(
     disk: &mut R,
     (image, header): (&Image, &Header),
     found: &Survey,
     teller: &mut Teller<'_>,
     scratch: &mut [u8],
-) -> Result<(), IoError> {
+) -> Result<bool, IoError> {
     if found.check_end(image).is_err() {
         let piece = scratch.get_mut(..PIECE).unwrap_or_default();
         let all = 0..u64::from(header.entries());
@@ -162,15 +164,17 @@ fn check_blocks<R: ReadAt>(
         teller.find(Damage::VhdOverMetadata { block, sector: u64::from(sector) }, false);
     }
     let entries = header.blocks(image.virtual_size()).min(u64::from(header.entries()));
-    match overlaps(disk, header, (entries, image.file_len), scratch)? {
+    let overlaps = overlaps(disk, header, (entries, image.file_len), scratch)?;
+    match overlaps {
         Overlaps::None => {}
         Overlaps::At(sector) => teller.find(Damage::VhdOverlap { sector }, false),
         Overlaps::Unknown => teller.report.check_errors = teller.report.check_errors.saturating_add(1),
     }
-    Ok(())
+    Ok(overlaps == Overlaps::None)
 }
 
-/// Sectors with data that their block's bitmap says are not there: readers disagree about them.
+/// Sectors with data that their block's bitmap says are not there: readers disagree about them. Not more than
+/// [`MAX_BITMAPS`] blocks are looked at.
 fn check_bitmaps<R: ReadAt>(
     disk: &mut R,
     image: &Image,
@@ -184,7 +188,12 @@ fn check_bitmaps<R: ReadAt>(
         header.table_offset(),
         0..header.blocks(image.virtual_size()),
     );
+    let mut looked_at = 0_u64;
     while let Some((block, entry)) = cursor.next(disk, |_| true)? {
+        looked_at = looked_at.saturating_add(1);
+        if looked_at > MAX_BITMAPS {
+            return Ok(());
+        }
         let mut hidden = Hidden { header, start: u64::from(entry).saturating_mul(SECTOR) };
         let used = image.virtual_size().saturating_sub(block.saturating_mul(u64::from(header.block_size())));
         let sectors = used.min(u64::from(header.block_size())) / SECTOR;

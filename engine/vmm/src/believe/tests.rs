@@ -140,6 +140,22 @@ fn shrinking_without_leave() {
     assert!(!is_believed(&outcome, &request, &Seen::default()));
 }
 
+/// A VHD's size may be that of a geometry, and no other format's may be another than what was asked for.
+#[test]
+fn sizes_are_rounded_as_the_format_asks() {
+    let (outcome, request) = grow();
+    let rounded = |format, more| {
+        let outcome = ResizeOutcome { format, new_virtual_size: 1024 + more, ..outcome };
+        is_believed(&outcome, &ResizeRequest { format: None, ..request }, &Seen::default())
+    };
+    let cylinder = 16 * 255 * 512;
+    assert!(rounded(Format::Vhd, 0) && rounded(Format::Vhd, cylinder - 1));
+    assert!(!rounded(Format::Vhd, cylinder) && !rounded(Format::Vhd, u64::MAX / 2));
+    for format in [Format::Qcow2, Format::Qed, Format::Vhdx] {
+        assert!(rounded(format, 0) && !rounded(format, 512), "{format:?}");
+    }
+}
+
 #[test]
 fn a_new_image_is_what_was_asked_for() {
     let request = CreateRequest::new(Format::Raw, 1000);

@@ -77,6 +77,8 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
     for (name, spoil) in damage::ALL {
         add(format!("damaged: {name}"), Box::new(move |dir| damage::judged(dir, engine, spoil)));
     }
+    add("a fixed disk by its footer".to_owned(), Box::new(move |dir| probed(dir, engine)));
+    add("check -r of a resize that was cut short".to_owned(), Box::new(move |dir| mended(dir, engine)));
     add("2040 GiB".to_owned(), Box::new(move |dir| largest(dir, engine)));
     trials.extend(readers::trials(engine));
     trials
@@ -126,6 +128,45 @@ fn ends(dir: &Path) -> Option<(usize, Vec<u8>)> {
         bytes[at + 64..at + 84].fill(0);
     }
     Some((usize::try_from(len).ok()?, bytes))
+}
+
+/// A fixed disk is known by its footer, even if its data begins like one; and can be taken for a raw one.
+fn probed(dir: &Path, engine: Engine) -> Verdict {
+    use std::os::unix::fs::FileExt;
+    let made = ["create", "-q", "-f", "vpc", "-o", FIXED_EXACT, "x.vhd", "4M"];
+    done(&instar(dir, engine, &made)?)?;
+    let image = std::fs::File::options().write(true).open(dir.join("x.vhd"))?;
+    for data in [&b"nothing"[..], b"conectix"] {
+        image.write_all_at(data, 0)?;
+        let info = instar(dir, engine, &["info", "x.vhd"])?;
+        if !info.out.contains("file format: vpc\nvirtual size: 4 MiB (4194304 bytes)") {
+            return Err(format!("{info:?}").into());
+        }
+    }
+    done(&instar(dir, engine, &["resize", "x.vhd", "6M"])?)?;
+    done(&instar(dir, engine, &["resize", "-f", "raw", "--shrink", "x.vhd", "5M"])?)
+}
+
+/// What is left when only the footer in front has the new size, and what a repair makes of it.
+fn mended(dir: &Path, engine: Engine) -> Verdict {
+    use std::os::unix::fs::FileExt;
+    done(&qemu_img(dir, &["create", "-q", "-f", "vpc", "-o", "force_size=on", "x.vhd", "64M"])?)?;
+    readers::io(dir, &["write -P 7 0 1M"])?;
+    let mut old = [0; 512];
+    std::fs::File::open(dir.join("x.vhd"))?.read_exact_at(&mut old, 0)?;
+    done(&instar(dir, engine, &["resize", "-f", "vpc", "x.vhd", "300M"])?)?;
+    let image = std::fs::File::options().write(true).open(dir.join("x.vhd"))?;
+    let end = image.metadata()?.len();
+    image.write_all_at(&old, end - 512)?;
+    let checked = |args: &[&str], code: i32| -> Verdict {
+        let answer = instar(dir, engine, &[&["check", "-f", "vpc"], args, &["x.vhd"]].concat())?;
+        if answer.code == Some(code) { Ok(()) } else { Err(format!("{answer:?}").into()) }
+    };
+    checked(&[], 2)?;
+    checked(&["-r", "leaks"], 2)?;
+    checked(&["-r", "all"], 0)?;
+    checked(&[], 0)?;
+    readers::io(dir, &["read -P 7 0 1M", "read -P 0 64M 236M"])
 }
 
 /// From 1 GiB to the largest size there is, and a byte more is refused.
