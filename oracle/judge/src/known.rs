@@ -60,6 +60,8 @@ enum Predicate {
     OverLongerBacking,
     /// The file is longer than its clusters.
     TrailingBytes,
+    /// The image has lazy refcounts.
+    LazyRefcounts,
     /// A new L1 table needs more refcount blocks than a refcount table of one cluster names.
     NewRefcountTable,
 }
@@ -189,6 +191,7 @@ impl Predicate {
             }
             Self::Bitmaps => !case.fixture.bitmaps.is_empty(),
             Self::Snapshots => !case.fixture.snapshots.is_empty(),
+            Self::LazyRefcounts => case.fixture.format.qcow2().is_some_and(|q| q.lazy_refcounts),
             Self::NewRefcountTable => case.features().contains("grow-refcount-table"),
             Self::OverLongerBacking => grows_over_longer_backing(case),
             Self::TrailingBytes => {
