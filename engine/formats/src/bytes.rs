@@ -75,6 +75,16 @@ fn word<const N: usize>(buf: &[u8], at: usize) -> Option<[u8; N]> {
     buf.get(at..)?.first_chunk::<N>().copied()
 }
 
+/// The next multiple of `unit` from `n` on; what has none in 64 bits stays as it is, and is refused by whoever looks where
+/// it lies.
+#[must_use]
+pub const fn round_up(n: u64, unit: u64) -> u64 {
+    match n.checked_next_multiple_of(unit) {
+        Some(whole) => whole,
+        None => n,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

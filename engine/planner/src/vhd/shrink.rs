@@ -26,7 +26,7 @@ use super::table::{Cursor, Survey, each_entry, place};
 use super::{XEN, fill, write_footer, write_header, zero};
 use crate::{IoError, Patch, PlanError, ResizeError, Target};
 use instar_formats::ImageError;
-use instar_formats::bytes::{index, is_zero, put};
+use instar_formats::bytes::{index, is_zero, put, round_up};
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::vhd::{
     ENTRY_LEN, FOOTER_LEN, Footer, HEADER_LEN, Header, Image, SECTOR, UNUSED, table_len,
@@ -79,7 +79,7 @@ pub fn plan<T: Target>(
     };
     let limit = last.map_or(0, |sector| u64::from(sector).saturating_add(1));
     let header_at = image.footer.header_offset();
-    let header_end = header_at.saturating_add(HEADER_LEN).next_multiple_of(SECTOR);
+    let header_end = round_up(header_at.saturating_add(HEADER_LEN), SECTOR);
     let first = match last {
         Some(_) => place(places.ranked(target, 0, scratch)?),
         None => u64::MAX,
@@ -88,7 +88,7 @@ pub fn plan<T: Target>(
     let lower = lower_table(image, header, kept, (header_end, first, blocks_end));
     let table = lower.unwrap_or(header.table_offset());
     let table_end = table.saturating_add(table_len(kept));
-    let used = header_end.max(table_end).max(blocks_end).next_multiple_of(SECTOR);
+    let used = round_up(header_end.max(table_end).max(blocks_end), SECTOR);
     let trailer = image.trailer(found.end);
     let shorter = header.with_table(header.table_offset(), u32::try_from(kept).unwrap_or(u32::MAX));
     Ok(Plan {
@@ -329,7 +329,7 @@ impl Plan {
             let kept = self.kept.saturating_mul(ENTRY_LEN);
             let at = self.header.table_offset().saturating_add(kept);
             let surplus = table_len(self.entries).saturating_sub(kept);
-            let own = at.next_multiple_of(SECTOR).saturating_sub(at).min(surplus);
+            let own = round_up(at, SECTOR).saturating_sub(at).min(surplus);
             fill(image, (at, own), 0xff, scratch)?;
         }
         image.apply(Patch::Barrier)?;

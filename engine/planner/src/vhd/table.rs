@@ -3,6 +3,7 @@
 use crate::{IoError, ReadAt};
 use core::ops::Range;
 use instar_formats::ImageError;
+use instar_formats::bytes::round_up;
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::vhd::{ENTRY_LEN, FOOTER_LEN, HEADER_LEN, Header, Image, SECTOR, UNUSED};
 
@@ -110,7 +111,7 @@ pub fn survey<R: ReadAt + ?Sized>(
     found.is_behind(table, header_at);
     for (at, len) in header.locators() {
         found.is_behind(table, at);
-        found.end = found.end.max(at.saturating_add(len).next_multiple_of(SECTOR));
+        found.end = found.end.max(round_up(at.saturating_add(len), SECTOR));
     }
     let mut expected = None;
     each_entry(

@@ -5,7 +5,7 @@ use super::tables::{
 };
 use crate::{Patch, PlanError, Preallocation, ReadAt, ResizeError, Target};
 use instar_formats::ImageError;
-use instar_formats::bytes::index;
+use instar_formats::bytes::{index, round_up};
 use instar_formats::io::IoError;
 use instar_formats::vmdk::header::{HEADER_LEN, MAX_TABLES, directory_sectors};
 use instar_formats::vmdk::{ENTRY_LEN, SECTOR, SECTOR_LEN, SparseHeader, ZEROED_GRAIN};
@@ -83,7 +83,7 @@ pub fn plan<R: ReadAt + ?Sized>(
     grow.place(&surveys);
     if mode != Preallocation::Off {
         let count = old.grains_for(capacity).saturating_sub(grow.first_grain);
-        let start = grow.metadata.end.max(file).next_multiple_of(old.grain.max(1));
+        let start = round_up(grow.metadata.end.max(file), old.grain);
         grow.data = Span::new(start, count.saturating_mul(old.grain));
     }
     addressable(grow.metadata.end.max(grow.data.end).saturating_add(old.grain))?;
