@@ -41,7 +41,7 @@ fn a_divergence_is_a_finding_with_both_documents() {
     let (grid, tally) = sum(explained()[0].case, 11);
     assert_eq!(grid.rows[0].cells[0].status(), Status::Disagree);
     let found = &grid.rows[0].cells[0].found[0];
-    assert_eq!(found.class, "baseline-host/qcow2/host.length/shrink/more");
+    assert_eq!(found.class, "baseline-host/qcow2/host.length/grow/more");
     let evidence = found.evidence.as_ref().unwrap();
     let marked: Vec<_> = evidence.lines.iter().filter(|line| line.differs).collect();
     assert_eq!(marked.iter().map(|line| line.path.as_str()).collect::<Vec<_>>(), [found.field.as_str()]);
