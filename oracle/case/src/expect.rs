@@ -56,7 +56,7 @@ pub struct Step {
     pub content: Content,
     /// Guest ranges in which qemu-img may show bytes from before an earlier shrink (the rest of the boundary cluster).
     pub stale: Vec<Range<u64>>,
-    /// Guest ranges in which qemu-img may show what was in the free clusters that it gave them (`metadata`).
+    /// Guest ranges in which qemu-img may show what was in the free clusters that it gave them.
     pub reused: Vec<Range<u64>>,
 }
 
@@ -221,7 +221,7 @@ fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
     if let FormatOptions::Qcow2(options) = format {
         note_stale(state, new, options.cluster_size());
         state.reused.retain(|range| range.start < new);
-        if new > old && resize.preallocation == Preallocation::Metadata {
+        if new > old && resize.preallocation != Preallocation::Off {
             state.reused.push(old..new);
         }
     }
