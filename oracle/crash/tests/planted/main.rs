@@ -6,10 +6,16 @@
 use instar_ops::ResizeRequest;
 use oracle_case::child::Tool;
 use oracle_case::{Case, Maker, Tools};
-use oracle_crash::{Bounds, Engine, Image, InProcess, Judge, Op, Options, Trace, Traced, run_case};
+use oracle_crash::{
+    Bounds, Engine, Image, InProcess, Judge, Op, Options, Trace, Traced, run_case, unreadable,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// A shrink that cuts off data at the end of the file.
+const SHRINK: &str = r#"{"fixture": {"size": 1048576, "maker": "own", "format": {"qcow2": {"version": 3, "cluster_bits": 9,
+    "refcount_bits": 16}}, "writes": [{"kind": "data", "pattern": 7, "offset": 524288, "len": 16384}]},
+    "resizes": [{"size": "64K", "shrink": true}]}"#;
 /// Cases that each fault is looked for in.
 const CASES: usize = 40;
 
@@ -37,7 +43,9 @@ fn cases() -> Vec<Case> {
         case.legalize();
         case
     };
-    Case::sequence(1, small).take(CASES).map(own).collect()
+    let buildable = |case: &Case| case.fixture.maker == Maker::Own && unreadable(case).is_none();
+    let shrink = Case::from_json(SHRINK).unwrap();
+    Case::sequence(1, small).map(own).filter(buildable).take(CASES).chain([shrink]).collect()
 }
 
 /// Judges all states of all cases: how many there were, and how many bad ones of each class.
