@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use instar_ops::Identity;
+use rustix::rand::{GetRandomFlags, getrandom};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Random bytes and the time.
@@ -10,13 +11,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// [`CliError::Refused`] if the kernel has no random bytes.
 pub fn fresh() -> Result<Identity, CliError> {
     let mut identity = Identity::default();
-    let room = identity.random.len();
-    // SAFETY: the buffer is ours and has room for so many bytes, which is all that is written.
-    let got = unsafe { libc::getrandom(identity.random.as_mut_ptr().cast(), room, 0) };
+    let failed = |why: std::io::Error| {
+        CliError::Refused(format!("Could not get random bytes: {}", crate::message::errno_text(&why)))
+    };
     // Requests of up to 256 bytes are never cut short.
-    if usize::try_from(got) != Ok(room) {
-        let why = crate::message::errno_text(&std::io::Error::last_os_error());
-        return Err(CliError::Refused(format!("Could not get random bytes: {why}")));
+    let got = getrandom(&mut identity.random, GetRandomFlags::empty()).map_err(|e| failed(e.into()))?;
+    if got != identity.random.len() {
+        return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
     }
     // A clock before 1970 knows no better time.
     identity.unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());

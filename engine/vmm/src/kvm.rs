@@ -1,5 +1,6 @@
 //! The operations as jobs in guests: what callers see.
 
+use crate::answers::{FOREIGN, Findings, Once};
 use crate::binaries::{self, Binary};
 use crate::error::VmmError;
 use crate::extents::{read_only, writable};
@@ -27,8 +28,6 @@ const MAX_INFO_ITEMS: usize = 65_536 + 65_535;
 /// How much longer than others the guest that unlocks may be silent: it derives a key for each of eight
 /// slots in turn, which took its maker a second or two with faster code, and more on a busy machine.
 const UNLOCK_PATIENCE: u32 = 20;
-/// Most findings of a check: a bound for a guest that never ends, beyond any image worth checking.
-const MAX_FINDINGS: usize = 1 << 24;
 
 /// Access to `/dev/kvm`: what jobs are run with. Each job gets a virtual machine of its own, run by
 /// the thread that asks for it.
@@ -86,70 +85,6 @@ pub struct Stats {
     /// Memory of the virtual machine in bytes, touched or not.
     pub guest_memory: u64,
 }
-
-/// A result as it comes, once.
-struct Once<T> {
-    result: Option<Result<T, OpError>>,
-    /// Whether the image may have been repaired before the operation was refused.
-    repairs: bool,
-}
-
-impl<T> Once<T> {
-    const fn new() -> Self {
-        Self { result: None, repairs: false }
-    }
-
-    fn set(&mut self, result: Option<Result<T, OpError>>) -> Result<(), VmmError> {
-        self.result = Some(result.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
-        Ok(())
-    }
-
-    /// Nothing may come after the result.
-    fn open(&self) -> Result<(), VmmError> {
-        if self.result.is_none() {
-            Ok(())
-        } else {
-            Err(VmmError::MalformedResult("it comes after the result"))
-        }
-    }
-
-    /// The result, if it can be true as far as `believe` can say.
-    fn finish(
-        self,
-        (stats, seen): (Stats, Seen),
-        believe: impl FnOnce(&T, &Seen) -> Result<(), VmmError>,
-    ) -> Result<Finished<T>, VmmError> {
-        let result = believe::result(self.result.ok_or(VmmError::MissingResult)?, &seen, self.repairs)?;
-        if let Ok(outcome) = &result {
-            believe(outcome, &seen)?;
-        }
-        Ok(Finished { result, stats })
-    }
-}
-
-/// Where findings go, and how many went there.
-struct Findings<'f> {
-    told: usize,
-    to: &'f mut dyn FnMut(CheckFinding),
-}
-
-impl Findings<'_> {
-    fn pass(&mut self, payload: &Payload) -> Result<(), VmmError> {
-        let Payload::CheckFinding(message) = payload else {
-            return Err(FOREIGN);
-        };
-        self.told += 1;
-        if self.told > MAX_FINDINGS {
-            return Err(VmmError::MalformedResult("there is no end to its findings"));
-        }
-        let finding = wire::finding_from_wire(message);
-        (self.to)(finding.ok_or(VmmError::MalformedResult("a number in it means nothing"))?);
-        Ok(())
-    }
-}
-
-/// A message that the operation does not have.
-const FOREIGN: VmmError = VmmError::MalformedResult("it is none of this operation's");
 
 impl Kvm {
     /// Opens `/dev/kvm`.

@@ -12,6 +12,7 @@
 //!
 //! The host never looks into an image: what a guest makes of it can at worst be refused.
 
+mod answers;
 mod believe;
 mod binaries;
 mod block;

@@ -48,7 +48,7 @@ fn checksums_are_castagnoli() {
     let mut crc = Crc32c::new();
     crc.update(b"123456789");
     assert_eq!(crc.finish(), 0xe306_9283);
-    assert_eq!(crc32c(b"headXXXXtail"), crc32c(b"head\0\0\0\0tail"));
+    assert_eq!(crc32c(b"head????tail"), crc32c(b"head\0\0\0\0tail"));
 }
 
 #[test]
