@@ -12,13 +12,10 @@ use oracle_crash::{
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A grow and a shrink that cuts the file: the first seeds have none whose cut matters.
-const SHRINK: &str = r#"{"fixture": {"size": 2096640, "maker": "own", "format": {"qcow2": {"version": 3, "cluster_bits": 9,
-    "refcount_bits": 4}}, "writes": [{"kind": "data", "pattern": 154, "offset": 1113600, "len": 1024},
-    {"kind": "data", "pattern": 220, "offset": 5632, "len": 256},
-    {"kind": "compressed", "pattern": 223, "offset": 2560, "len": 512},
-    {"kind": "compressed", "pattern": 41, "offset": 1024, "len": 512}]},
-    "resizes": [{"size": "+64K"}, {"size": "1055.5k", "shrink": true}]}"#;
+/// A shrink that cuts refcount blocks off, which a preallocating grow has put at the end of the file.
+const SHRINK: &str = r#"{"fixture": {"size": 1048576, "maker": "own", "format": {"qcow2": {"version": 3, "cluster_bits": 9,
+    "refcount_bits": 64}}, "writes": [{"kind": "data", "pattern": 9, "offset": 4096, "len": 4096}]},
+    "resizes": [{"size": "+256K", "preallocation": "metadata"}, {"size": "512K", "shrink": true}]}"#;
 /// Cases that each fault is looked for in.
 const CASES: usize = 40;
 
