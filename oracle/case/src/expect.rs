@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::geometry::{MAX_LENGTH, SECTOR};
 use crate::{
     Backing, Case, Content, Extent, Fixture, FormatOptions, Preallocation, Qcow2, Resize, Tweak, size,
+    unresized,
 };
 
 /// Why a resize must be refused, in the order in which qemu-img looks.
@@ -34,6 +35,8 @@ pub enum Refusal {
     PreallocationMode,
     /// A smaller size, of a format that does not shrink.
     NeverShrinks,
+    /// An image whose data is written once, in order.
+    WrittenOnce,
 }
 
 /// What one resize should do.
@@ -196,14 +199,18 @@ pub fn target(format: &FormatOptions, current: u64, resize: &Resize) -> Result<u
         FormatOptions::Qed(_) if new % SECTOR != 0 => Err(Refusal::Unaligned),
         FormatOptions::Qed(options) if new > options.max_size() => Err(Refusal::TooLarge),
         FormatOptions::Qed(_) if new < current => Err(Refusal::NeverShrinks),
+        _ if format.is_unresized() => unresized::target(format, (current, new), resize.preallocation),
         _ => Ok(new),
     }
 }
 
-/// The virtual size of an image whose size was set to `length`: raw rounds up to a sector.
+/// The virtual size of an image whose size was set to `length`: some formats round up, VHD to a geometry.
 pub fn virtual_size(format: &FormatOptions, length: u64) -> u64 {
     match format {
-        FormatOptions::Raw => length.next_multiple_of(SECTOR),
+        FormatOptions::Raw | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {
+            length.next_multiple_of(SECTOR)
+        }
+        FormatOptions::Vpc(options) => options.rounded(length),
         FormatOptions::Qcow2(_) | FormatOptions::Qed(_) => length,
     }
 }

@@ -1,5 +1,7 @@
 //! What a case exercises, by name: the measure of the generator's reach, and columns of a report.
 
+mod unresized;
+
 use std::collections::BTreeSet;
 
 use crate::{
@@ -119,6 +121,16 @@ pub const ALL: &[&str] = &[
     "bitmap-disabled",
 ];
 
+/// The features at which seeds of a format aim: those of its own if `qemu-img` does not resize it, else [`ALL`].
+pub fn of_format(format: &str) -> &'static [&'static str] {
+    match format {
+        "vpc" => unresized::VPC,
+        "vhdx" => unresized::VHDX,
+        "vmdk" => unresized::VMDK,
+        _ => ALL,
+    }
+}
+
 impl Case {
     /// The features of this case.
     pub fn features(&self) -> BTreeSet<&'static str> {
@@ -135,6 +147,9 @@ impl Case {
         self.of_fixture(&mut add);
         self.fixture.of_parts(&mut add);
         self.of_resizes(&mut add);
+        if self.fixture.format.is_unresized() {
+            unresized::note(self, &mut add);
+        }
         found
     }
 
@@ -318,5 +333,6 @@ fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::TooLarge => "refused-too-large",
         Refusal::PreallocationMode => "refused-preallocation-mode",
         Refusal::NeverShrinks => "refused-to-shrink",
+        Refusal::WrittenOnce => "refused-written-once",
     }
 }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Backing, Case, Fixture, FormatOptions, Maker, Preallocation, Qcow2, Resize, WriteKind, size};
+use crate::{
+    Backing, Case, Fixture, FormatOptions, Maker, Preallocation, Qcow2, Resize, Vhdx, Vmdk, Vpc, WriteKind,
+    size,
+};
 
 impl Case {
     /// A stable name of the case's content: 16 hexadecimal digits.
@@ -45,6 +48,9 @@ impl Fixture {
                 let cluster = size::spell(options.cluster_size());
                 format!("qed {cluster} clusters, tables of {},", options.table_size)
             }
+            FormatOptions::Vpc(options) => options.describe(),
+            FormatOptions::Vhdx(options) => options.describe(),
+            FormatOptions::Vmdk(options) => options.describe(),
         };
         let _ = write!(text, " {}", size::spell(self.size));
         if self.maker == Maker::Own {
@@ -101,6 +107,34 @@ impl Qcow2 {
             }
         }
         text + ","
+    }
+}
+
+/// A list of words, those that are true.
+fn listed(head: String, words: &[(bool, &str)]) -> String {
+    let words = words.iter().filter(|(on, _)| *on).map(|(_, word)| *word);
+    words.fold(head, |text, word| text + ", " + word) + ","
+}
+
+impl Vpc {
+    fn describe(&self) -> String {
+        let head = format!("vpc {} blocks, creator {:?}", size::spell(self.block_size()), self.creator);
+        listed(head, &[(self.fixed, "fixed")])
+    }
+}
+
+impl Vhdx {
+    fn describe(&self) -> String {
+        let head = format!("vhdx {} blocks, log of {} MiB", size::spell(self.block_size()), self.log_mib);
+        listed(head, &[(self.fixed, "fixed"), (!self.zeroed, "blocks not zeroed")])
+    }
+}
+
+impl Vmdk {
+    fn describe(&self) -> String {
+        let grain = size::spell(self.grain_size());
+        let head = format!("vmdk {} {grain} grains, {}", self.subformat.name(), self.adapter.name());
+        listed(head, &[(self.compat6, "compat6"), (self.zeroed_grain, "zeroed grains")])
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod build;
 pub mod child;
+pub mod chs;
 mod content;
 pub mod effort;
 mod expect;
@@ -20,6 +21,7 @@ mod model;
 pub mod parts;
 pub mod seed;
 pub mod size;
+pub mod unresized;
 
 pub use build::{BuildError, Tools, build};
 pub use content::{Content, Extent};
@@ -29,3 +31,4 @@ pub use expect::{
 };
 pub use model::*;
 pub use parts::{Backing, BackingFormat, Bitmap, DataFile, MadeBy, Snapshot};
+pub use unresized::{Adapter, Creator, Subformat, Vhdx, Vmdk, Vpc};

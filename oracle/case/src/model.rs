@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{Backing, Bitmap, DataFile, MadeBy, Snapshot};
+use crate::unresized::{Vhdx, Vmdk, Vpc};
 
 /// One test case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,6 +88,12 @@ pub enum FormatOptions {
     Qcow2(Qcow2),
     /// A QED image.
     Qed(Qed),
+    /// A VHD image.
+    Vpc(Vpc),
+    /// A VHDX image.
+    Vhdx(Vhdx),
+    /// A VMDK image, in one file or several.
+    Vmdk(Vmdk),
 }
 
 /// Options of a QED image.
@@ -286,8 +293,8 @@ impl FormatOptions {
     /// The qcow2 options, if this is qcow2.
     pub fn qcow2(&self) -> Option<&Qcow2> {
         match self {
-            Self::Raw | Self::Qed(_) => None,
             Self::Qcow2(options) => Some(options),
+            _ => None,
         }
     }
 
@@ -295,7 +302,7 @@ impl FormatOptions {
     pub fn qed(&self) -> Option<&Qed> {
         match self {
             Self::Qed(options) => Some(options),
-            Self::Raw | Self::Qcow2(_) => None,
+            _ => None,
         }
     }
 
@@ -310,6 +317,9 @@ impl FormatOptions {
             Self::Raw => "raw",
             Self::Qcow2(_) => "qcow2",
             Self::Qed(_) => "qed",
+            Self::Vpc(_) => "vpc",
+            Self::Vhdx(_) => "vhdx",
+            Self::Vmdk(_) => "vmdk",
         }
     }
 }

@@ -15,7 +15,20 @@ pub fn backing_name(depth: usize) -> String {
 /// Whether a file of this name in an image's directory belongs to the image.
 pub fn is_part(name: &str) -> bool {
     let digits = name.strip_prefix("base").and_then(|rest| rest.strip_suffix(".img"));
-    name == DATA_FILE || digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    name == DATA_FILE || digits.is_some_and(number) || is_extent(name)
+}
+
+/// Whether this is the name of an extent of a VMDK image that was created as `image.vmdk` or `disk.img`.
+pub fn is_extent(name: &str) -> bool {
+    let one = |head: &str, tail: &str| {
+        let middle = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+        middle.is_some_and(|middle| middle == "flat" || middle.strip_prefix(['s', 'f']).is_some_and(number))
+    };
+    one("image-", ".vmdk") || one("disk-", ".img")
+}
+
+fn number(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The name of the snapshot or bitmap number `index`.

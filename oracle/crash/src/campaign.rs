@@ -96,6 +96,7 @@ pub fn unreadable(case: &Case) -> Option<&'static str> {
     match fixture {
         // One sector of a header is all that changes.
         _ if fixture.format.qed().is_some() => Some("QED images"),
+        _ if fixture.format.is_unresized() => Some("images that qemu-img does not resize"),
         _ if fixture.backing.is_some() || fixture.data_file.is_some() => Some("images with other files"),
         _ if fixture.tweaks.iter().any(Tweak::needs_opening) => Some("images that are repaired or refused"),
         _ => None,
@@ -136,6 +137,9 @@ impl Run<'_> {
             FormatOptions::Raw => Format::Raw,
             FormatOptions::Qcow2(_) => Format::Qcow2,
             FormatOptions::Qed(_) => Format::Qed,
+            FormatOptions::Vpc(_) => Format::Vhd,
+            FormatOptions::Vhdx(_) => Format::Vhdx,
+            FormatOptions::Vmdk(_) => Format::Vmdk,
         };
         let Ok(new) = target(&self.case.fixture.format, content.size(), resize) else {
             return Ok(true);

@@ -62,6 +62,11 @@ impl<'a> Desk<'a> {
         self.readers.last().copied()
     }
 
+    /// Every qemu-img that can read the images of this case, oldest first.
+    pub fn readers(&self) -> impl Iterator<Item = &'a Qemu> {
+        self.readers.iter().copied()
+    }
+
     /// A qemu-img that is another one from case to case, so that a campaign asks all of them.
     #[must_use]
     pub fn any(&self) -> Option<&'a Qemu> {

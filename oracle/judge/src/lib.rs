@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod desk;
+pub mod disk;
 mod error;
 mod known;
 mod oracles;

@@ -1,6 +1,6 @@
 //! What a subject did with its copy of a fixture, step by step.
 
-use crate::subject::{IMAGE, Ran, Subject, resize_args};
+use crate::subject::{Family, IMAGE, Ran, Subject, resize_args};
 use crate::{JudgeError, sparse};
 use oracle_case::Case;
 use oracle_case::parts::is_part;
@@ -101,7 +101,7 @@ pub struct Record<'a> {
     pub subject: &'a dyn Subject,
     /// The fixture as the subject was given it.
     pub start: State,
-    /// Each resize of the case, in order.
+    /// Each resize of the case, in order; none if the subject does not resize such images.
     pub steps: Vec<Step>,
 }
 
@@ -130,6 +130,10 @@ pub fn record<'a>(
     dir: &Path,
 ) -> Result<Record<'a>, JudgeError> {
     let mut record = Record { subject, start: fixture.clone(), steps: Vec::new() };
+    // What it would say is that it does not: no image comes of it.
+    if subject.family() == Family::Qemu && case.fixture.format.is_unresized() {
+        return Ok(record);
+    }
     for (i, resize) in case.resizes.iter().enumerate() {
         let here = dir.join(format!("step{i}"));
         record.last().copy_to(&here)?;

@@ -155,9 +155,14 @@ pub fn create_args(fixture: &Fixture, size: u64) -> Vec<String> {
         let empty = Qcow2 { preallocated: false, ..options.clone() };
         args.extend(["-o".into(), empty.create_options()]);
     }
-    if let FormatOptions::Qed(options) = &fixture.format {
-        args.extend(["-o".into(), options.create_options()]);
-    }
+    let others = match &fixture.format {
+        FormatOptions::Qed(options) => Some(options.create_options()),
+        FormatOptions::Vpc(options) => Some(options.create_options()),
+        FormatOptions::Vhdx(options) => Some(options.create_options()),
+        FormatOptions::Vmdk(options) => Some(options.create_options()),
+        FormatOptions::Raw | FormatOptions::Qcow2(_) => None,
+    };
+    args.extend(others.into_iter().flat_map(|list| ["-o".into(), list]));
     args.extend([IMAGE.into(), size.to_string()]);
     args
 }

@@ -51,6 +51,19 @@ pub fn without_environment(value: &Value) -> Value {
     }
 }
 
+/// `info` without what every new image has of its own.
+#[must_use]
+pub fn without_identity(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(key, _)| key != "cid");
+            Value::Object(kept.map(|(key, value)| (key, without_identity(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_identity).collect()),
+        other => other,
+    }
+}
+
 /// One place where two values differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {

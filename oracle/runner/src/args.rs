@@ -189,6 +189,13 @@ pub enum FormatName {
     Qcow2,
     /// QED images.
     Qed,
+    /// VHD images.
+    #[value(alias = "vpc")]
+    Vhd,
+    /// VHDX images.
+    Vhdx,
+    /// VMDK images.
+    Vmdk,
 }
 
 impl FormatName {
@@ -198,6 +205,9 @@ impl FormatName {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
             Self::Qed => "qed",
+            Self::Vhd => "vpc",
+            Self::Vhdx => "vhdx",
+            Self::Vmdk => "vmdk",
         }
     }
 }

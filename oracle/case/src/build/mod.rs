@@ -86,6 +86,7 @@ pub fn build(fixture: &Fixture, dir: &Path, tools: &Tools) -> Result<PathBuf, Bu
         (Maker::Own, FormatOptions::Qed(_)) => {
             return Err(BuildError::Illegal("only qemu-img lays out QED images"));
         }
+        (Maker::Own, _) => return Err(BuildError::Illegal("only qemu-img lays out such images")),
     }
     let laid_out = |tweak: &&Tweak| {
         fixture.maker == Maker::Own && matches!(tweak, Tweak::RefcountHole { .. } | Tweak::SpareL1 { .. })

@@ -28,9 +28,14 @@ pub fn make(fixture: &Fixture, path: &Path, tools: &Tools) -> Result<(), BuildEr
         }
         args.extend(["-o".into(), list.into()]);
     }
-    if let FormatOptions::Qed(options) = &fixture.format {
-        args.extend(["-o".into(), options.create_options().into()]);
-    }
+    let others = match &fixture.format {
+        FormatOptions::Qed(options) => Some(options.create_options()),
+        FormatOptions::Vpc(options) => Some(options.create_options()),
+        FormatOptions::Vhdx(options) => Some(options.create_options()),
+        FormatOptions::Vmdk(options) => Some(options.create_options()),
+        FormatOptions::Raw | FormatOptions::Qcow2(_) => None,
+    };
+    args.extend(others.into_iter().flat_map(|list| ["-o".into(), list.into()]));
     if let Some(backing) = &fixture.backing {
         args.extend(maker.backing(backing, 0)?);
     }
@@ -68,7 +73,7 @@ impl Maker<'_> {
 
     /// Makes the writes of `fixture`, with its snapshots and bitmaps in between.
     fn populate(&self, fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
-        let cluster = fixture.format.qcow2().map_or(1, Qcow2::cluster_size);
+        let cluster = fixture.format.unit();
         let format = fixture.format.name();
         let mut done = 0;
         for count in 0..=fixture.writes.len() {

@@ -7,11 +7,12 @@ mod draw;
 mod fixture;
 mod parts;
 mod resizes;
+mod unresized;
 mod writes;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use crate::{Case, expected_after, features, seed};
+use crate::{Case, Fixture, expected_after, features, seed};
 use draw::Draw;
 
 /// How many cases one seed may draw until one has what it aims at.
@@ -22,7 +23,7 @@ impl Case {
     ///
     /// Two seeds in three aim at a feature each, in turn, so that a few hundred reach them all, rare as some are.
     pub fn from_seed(seed: u64) -> Self {
-        aimed(seed)
+        aimed(seed, features::ALL, Self::from_bytes)
     }
 
     /// The case that these bytes draw.
@@ -34,6 +35,41 @@ impl Case {
     pub fn sequence(first: u64, keep: impl Fn(&Self) -> bool) -> impl Iterator<Item = (u64, Self)> {
         (first..).map(|seed| (seed, Self::from_seed(seed))).filter(move |(_, case)| keep(case))
     }
+
+    /// The case of a seed in a format that `qemu-img` does not resize: `vpc`, `vhdx` or `vmdk`, or none of another name.
+    ///
+    /// Two seeds in three aim at a feature of that format.
+    pub fn from_seed_of(format: &str, seed: u64) -> Option<Self> {
+        let kind = unresized::Kind::named(format)?;
+        let draw = |bytes: &[u8]| generate_with(&mut Unstructured::new(bytes), |draw| kind.fixture(draw));
+        Some(aimed(seed, features::of_format(format), draw))
+    }
+
+    /// The endless sequence of cases of these formats, or of those that `qemu-img` resizes if none is named; with seeds
+    /// from `first` on.
+    pub fn sequence_of(first: u64, formats: &[&str]) -> impl Iterator<Item = (u64, Self)> + use<> {
+        let names = |unresized: bool| {
+            let kept = formats.iter().filter(|name| unresized::Kind::named(name).is_some() == unresized);
+            kept.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let (resized, others) = (names(false), names(true));
+        let of_others = move |turn: u64| {
+            let place = usize::try_from(turn % others.len().max(1) as u64).unwrap_or(0);
+            others.get(place).cloned()
+        };
+        let all = formats.is_empty();
+        let case = move |seed: u64| {
+            let share = u64::from(all || !resized.is_empty());
+            let other = if share == 0 || seed % 2 == 1 { of_others(seed >> share) } else { None };
+            match other {
+                Some(name) => Self::from_seed_of(&name, seed),
+                None if share == 0 => None,
+                None => Some(Self::from_seed(seed))
+                    .filter(|case| all || resized.iter().any(|name| name == case.fixture.format.name())),
+            }
+        };
+        (first..).filter_map(move |seed| Some((seed, case(seed)?)))
+    }
 }
 
 impl<'a> Arbitrary<'a> for Case {
@@ -42,20 +78,24 @@ impl<'a> Arbitrary<'a> for Case {
     }
 }
 
-/// The first case that `seed` draws with the feature that it aims at.
-fn aimed(seed: u64) -> Case {
-    let turn = (seed - seed / 3).wrapping_sub(1) % features::ALL.len() as u64;
-    let aim = features::ALL.get(usize::try_from(turn).unwrap_or(0)).filter(|_| !seed.is_multiple_of(3));
-    let mut drawn = (0..ATTEMPTS).map(|attempt| Case::from_bytes(&seed::bytes_of(seed, attempt)));
-    let first = drawn.next().unwrap_or_else(|| Case::from_bytes(&[]));
+/// The first case that `seed` draws with the one of `features` that it aims at.
+fn aimed(seed: u64, features: &[&str], draw: impl Fn(&[u8]) -> Case) -> Case {
+    let turn = (seed - seed / 3).wrapping_sub(1) % features.len().max(1) as u64;
+    let aim = features.get(usize::try_from(turn).unwrap_or(0)).filter(|_| !seed.is_multiple_of(3));
+    let mut drawn = (0..ATTEMPTS).map(|attempt| draw(&seed::bytes_of(seed, attempt)));
+    let first = drawn.next().unwrap_or_else(|| draw(&[]));
     let Some(aim) = aim else { return first };
     let wanted = |case: &Case| case.features().contains(aim);
     if wanted(&first) { first } else { drawn.find(wanted).unwrap_or(first) }
 }
 
 fn generate(bytes: &mut Unstructured) -> Case {
+    generate_with(bytes, fixture::fixture)
+}
+
+fn generate_with(bytes: &mut Unstructured, fixture: impl Fn(&mut Draw) -> Fixture) -> Case {
     let draw = &mut Draw::new(bytes);
-    let mut case = Case { fixture: fixture::fixture(draw), resizes: Vec::new(), after: Vec::new() };
+    let mut case = Case { fixture: fixture(draw), resizes: Vec::new(), after: Vec::new() };
     case.fixture.legalize();
     case.resizes = resizes::resizes(draw, &case.fixture);
     case.fixture.writes = writes::writes(draw, &case.fixture);

@@ -1,6 +1,7 @@
 //! Chains of resizes: small, across every boundary of the format, back again, and requests that must be refused.
 
 use super::draw::Draw;
+use super::unresized;
 use crate::legalize::bounds::growth_cap;
 use crate::{Fixture, FormatOptions, Preallocation, Resize, size, target_of, virtual_size};
 
@@ -37,6 +38,7 @@ fn wanted(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
             draw.near(base, options.cluster_size()) / 512 * 512
         }
         FormatOptions::Qcow2(_) => qcow2_target(draw, fixture, current) / 512 * 512,
+        _ => unresized::target(draw, fixture, current) / 512 * 512,
     };
     let new = new.max(512);
     let flag = draw.rarely(24);
@@ -55,6 +57,7 @@ fn preallocation(draw: &mut Draw, format: &FormatOptions) -> Preallocation {
         FormatOptions::Qed(_) if draw.rarely(24) => draw.pick([Off, Metadata, Falloc, Full]),
         FormatOptions::Raw if draw.rarely(72) => draw.pick([Off, Falloc, Full, Falloc, Full, Metadata]),
         FormatOptions::Qcow2(_) if draw.rarely(32) => draw.pick([Off, Metadata, Falloc, Full]),
+        format if format.is_unresized() && draw.rarely(40) => draw.pick([Off, Metadata, Falloc, Full]),
         _ => Off,
     }
 }
@@ -102,6 +105,7 @@ fn refused(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
         FormatOptions::Raw => current,
         FormatOptions::Qcow2(options) => options.max_size() + 512,
         FormatOptions::Qed(options) => options.max_size() + 512,
+        format => format.most().map_or(current, |most| most.saturating_add(512)),
     };
     let size = match draw.below(7) {
         0 => "0".into(),

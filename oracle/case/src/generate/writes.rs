@@ -1,6 +1,7 @@
 //! Guest writes: where they hurt is at the ends, across L2 tables and on top of each other.
 
 use super::draw::Draw;
+use super::unresized;
 use crate::{Fixture, FormatOptions, Write, WriteKind};
 
 /// Cluster size that writes to a raw image are built around, in bytes.
@@ -16,8 +17,14 @@ pub fn writes(draw: &mut Draw, fixture: &Fixture) -> Vec<Write> {
     let mut writes = Vec::new();
     for _ in 0..count {
         let earlier = writes.last().map(|write: &Write| write.offset);
-        let write = write(draw, fixture, earlier);
+        let write = match fixture.format.is_unresized() {
+            true => unresized::write(draw, fixture),
+            false => write(draw, fixture, earlier),
+        };
         writes.push(write);
+    }
+    if fixture.format.is_unresized() {
+        return writes;
     }
     if draw.rarely(24) {
         writes.push(bulk(draw, fixture));
@@ -71,5 +78,6 @@ fn units(format: &FormatOptions) -> (u64, u64) {
         FormatOptions::Raw => (RAW_CLUSTER, 1 << 20),
         FormatOptions::Qcow2(options) => (options.cluster_size(), options.l2_coverage()),
         FormatOptions::Qed(options) => (options.cluster_size(), options.l2_coverage()),
+        format => (format.unit(), unresized::coverage(format)),
     }
 }

@@ -1,6 +1,7 @@
 //! How large a generated case may be, so that qemu-img answers it in a fraction of a second.
 
 use super::parts::MAX_BITS;
+use super::unresized;
 use crate::{Fixture, FormatOptions, Qcow2};
 
 /// Guest bytes that the writes of one case may fill with data.
@@ -42,6 +43,9 @@ pub fn growth_cap(format: &FormatOptions) -> u64 {
         FormatOptions::Raw => return RAW_CAP,
         FormatOptions::Qed(options) => return options.max_size().min(RAW_CAP),
         FormatOptions::Qcow2(options) => options,
+        FormatOptions::Vpc(_) | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {
+            return unresized::growth_cap(format);
+        }
     };
     let slices = (options.cluster_size() / SLICE_BYTES).max(1);
     let by_l1 = options.l2_coverage().saturating_mul(l1_cap(options));

@@ -22,9 +22,11 @@ impl Fixture {
             FormatOptions::Raw => {}
             FormatOptions::Qcow2(options) => options.legalize(),
             FormatOptions::Qed(options) => options.legalize(),
+            FormatOptions::Vpc(_) | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {}
         }
         parts::legalize(self);
         self.size = self.size.min(fixture_cap(&self.format)).min(growth_cap_of(self));
+        super::unresized::legalize(self);
         self.legalize_maker();
         self.legalize_tweaks();
         super::writes::legalize(self);
@@ -34,7 +36,7 @@ impl Fixture {
     fn legalize_maker(&mut self) {
         match &mut self.format {
             FormatOptions::Raw if !self.size.is_multiple_of(SECTOR) => self.maker = Maker::Own,
-            FormatOptions::Raw => {}
+            FormatOptions::Raw | FormatOptions::Vpc(_) | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {}
             FormatOptions::Qed(_) => {
                 self.maker = Maker::Qemu;
                 self.size = self.size / SECTOR * SECTOR;

@@ -5,6 +5,7 @@
 pub(crate) mod bounds;
 mod fixture;
 mod parts;
+mod unresized;
 mod writes;
 
 use crate::{
@@ -62,6 +63,7 @@ impl Resize {
     fn settle_preallocation(&mut self, format: &FormatOptions, growth: u64) {
         let written = matches!(self.preallocation, Preallocation::Falloc | Preallocation::Full);
         let most = match format.qcow2() {
+            None if format.is_unresized() => unresized::preallocated_cap(format, self.preallocation),
             Some(options) => PREALLOCATED_GROWTH.min(PREALLOCATED_CLUSTERS * options.cluster_size()),
             None if written => PREALLOCATED_GROWTH,
             None => u64::MAX,

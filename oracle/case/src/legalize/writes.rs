@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::bounds::{DATA_BUDGET, MAX_WRITES, ZERO_CLUSTERS};
-use crate::{Fixture, FormatOptions, Qcow2, Write, WriteKind};
+use crate::{Fixture, FormatOptions, Qcow2, Subformat, Write, WriteKind};
 
 /// Makes the writes of a fixture ones that qemu-io carries out.
 pub fn legalize(fixture: &mut Fixture) {
@@ -22,7 +22,7 @@ pub fn legalize_plain(writes: &mut Vec<Write>, size: u64) {
 /// Makes the writes after the last resize plain data within an image of `size` bytes.
 pub fn legalize_after(writes: &mut Vec<Write>, fixture: &Fixture, size: u64) {
     let mut gate = Gate::new(fixture, size);
-    writes.truncate(MAX_WRITES);
+    writes.truncate(if gate.kinds == Kinds::Once { 0 } else { MAX_WRITES });
     writes.retain_mut(|write| {
         write.kind = WriteKind::Data;
         gate.admit(write)
@@ -44,10 +44,37 @@ struct Gate<'a> {
     /// Whether nothing can be compressed: there are no compressed clusters in a data file, and a narrow refcount does not
     /// count all clusters that share one with every snapshot that has them.
     plain: bool,
-    /// Whether the image is one of QED, which has clusters of data and of zeros.
-    qed: bool,
+    /// What kinds of writes the format has.
+    kinds: Kinds,
+    /// Bytes of a cluster, block or grain.
+    unit: u64,
     /// Whether there is a disk behind this one, that a discard may show.
     overlay: bool,
+}
+
+/// What kinds of writes a format has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    /// All that follow, as far as options and other files allow.
+    Any,
+    /// Data and zeros.
+    Zeros,
+    /// Data.
+    Data,
+    /// Whole units, compressed, each of them once.
+    Once,
+}
+
+impl Kinds {
+    fn of(format: &FormatOptions) -> Self {
+        match format {
+            FormatOptions::Raw | FormatOptions::Qcow2(_) => Self::Any,
+            FormatOptions::Qed(_) => Self::Zeros,
+            FormatOptions::Vmdk(options) if options.subformat == Subformat::StreamOptimized => Self::Once,
+            FormatOptions::Vmdk(options) if options.zeroed_grain => Self::Zeros,
+            _ => Self::Data,
+        }
+    }
 }
 
 impl<'a> Gate<'a> {
@@ -57,7 +84,8 @@ impl<'a> Gate<'a> {
         Self {
             options,
             plain: fixture.data_file.is_some() || (narrow && !fixture.snapshots.is_empty()),
-            qed: fixture.format.qed().is_some(),
+            kinds: Kinds::of(&fixture.format),
+            unit: fixture.format.unit(),
             overlay: fixture.backing.is_some(),
             size,
             budget: DATA_BUDGET,
@@ -71,6 +99,9 @@ impl<'a> Gate<'a> {
     fn admit(&mut self, write: &mut Write) -> bool {
         self.settle_kind(write);
         if write.kind == WriteKind::Compressed && !self.fit_compressed(write) {
+            if self.kinds == Kinds::Once {
+                return false;
+            }
             write.kind = WriteKind::Data;
         }
         self.fit(write);
@@ -94,8 +125,14 @@ impl<'a> Gate<'a> {
     }
 
     fn settle_kind(&self, write: &mut Write) {
-        if self.qed && !matches!(write.kind, WriteKind::Zero) {
-            write.kind = WriteKind::Data;
+        match self.kinds {
+            Kinds::Any => {}
+            Kinds::Zeros if write.kind == WriteKind::Zero => {}
+            Kinds::Zeros | Kinds::Data => write.kind = WriteKind::Data,
+            Kinds::Once => {
+                write.kind = WriteKind::Compressed;
+                return;
+            }
         }
         let plain = self.plain || self.given_up || self.options.is_none_or(|options| options.preallocated);
         write.kind = match write.kind {
@@ -154,7 +191,7 @@ impl<'a> Gate<'a> {
     }
 
     fn cluster(&self) -> u64 {
-        self.options.map_or(4096, Qcow2::cluster_size)
+        self.unit
     }
 }
 

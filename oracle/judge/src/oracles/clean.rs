@@ -2,6 +2,7 @@
 //! the oracle's own reader.
 
 use super::support::{required, still_dirty};
+use crate::disk::Disk;
 use crate::oracles::Oracle;
 use crate::qcow2::{Problem, audit, walk};
 use crate::subject::Subject;
@@ -38,12 +39,17 @@ impl Oracle for Clean {
             Err(_) => 0,
         };
         let mut findings = Vec::new();
+        if trial.case.fixture.format.is_unresized() {
+            findings.extend(by_disk(trial, &trial.left.start)?);
+            findings.extend(by_tool(trial, trial.left.subject, &trial.left.start, leaks)?);
+        }
         for step in &trial.left.steps {
             if trial.is_qcow2() {
                 findings.extend(by_reader(trial, &step.after, leaks));
             }
+            findings.extend(by_disk(trial, &step.after)?);
             findings.extend(by_tool(trial, trial.left.subject, &step.after, leaks)?);
-            if let Some(qemu) = trial.desk.newest() {
+            if let Some(qemu) = trial.desk.newest().filter(|_| trial.case.fixture.format.is_checked()) {
                 findings.extend(by_tool(trial, qemu, &step.after, leaks)?);
             }
         }
@@ -71,6 +77,14 @@ fn by_reader(trial: &Trial, image: &State, leaks: u64) -> Vec<Finding> {
         })
         .map(|p| trial.finding(NAME, p.field(), Kind::Broken, p.to_string()))
         .collect()
+}
+
+/// The oracle's own reader of what `qemu-img` does not resize.
+pub(super) fn by_disk(trial: &Trial, image: &State) -> Result<Vec<Finding>, JudgeError> {
+    let disk = Disk::read(&trial.case.fixture.format, image)?;
+    let mut problems = disk.map(|disk| disk.problems).unwrap_or_default();
+    problems.dedup_by_key(|problem| problem.field);
+    Ok(problems.into_iter().map(|p| trial.finding(NAME, p.field, Kind::Broken, p.detail)).collect())
 }
 
 fn by_tool(trial: &Trial, who: &dyn Subject, image: &State, leaks: u64) -> Result<Vec<Finding>, JudgeError> {

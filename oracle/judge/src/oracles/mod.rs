@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod companions;
 mod content;
+mod created;
 mod engines;
 mod fresh;
 mod header;
@@ -55,6 +56,7 @@ pub fn all() -> &'static [&'static dyn Oracle] {
         &content::Content,
         &reader::Reader,
         &parity::ContentParity,
+        &created::Created,
         &header::HeaderParity,
         &info::InfoParity,
         &check::CheckParity,

@@ -1,6 +1,7 @@
 //! Accepted and refused as a model of our own expects, the file untouched on refusal, the size as asked.
 
 use super::support::{is_dirty, opens};
+use crate::disk::Disk;
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Step, Trial, Verdict, qcow2};
@@ -85,6 +86,9 @@ fn recorded_size(trial: &Trial, image: &State) -> Result<Option<u64>, JudgeError
             let mut size = [0; 8];
             let read = file.read_exact_at(&mut size, QED_SIZE);
             return Ok(read.is_ok().then_some(u64::from_le_bytes(size)));
+        }
+        FormatOptions::Vpc(_) | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {
+            return Ok(Disk::read(&trial.case.fixture.format, image)?.map(|disk| disk.size));
         }
         FormatOptions::Qcow2(_) => {}
     }

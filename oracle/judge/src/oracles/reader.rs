@@ -1,6 +1,7 @@
 //! A guest sees what the model says, read in process by a crate that has nothing to do with QEMU.
 
 use super::support::{still_dirty, unexpected_course, unusable};
+use crate::disk::Disk;
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, Trial, Verdict};
@@ -15,6 +16,8 @@ pub struct Reader;
 const NAME: &str = "reader";
 /// Bytes read around each place of interest.
 const WINDOW: u64 = 64 << 10;
+/// Bytes compared at a time.
+const PIECE: u64 = 4 << 20;
 
 impl Oracle for Reader {
     fn name(&self) -> &'static str {
@@ -22,7 +25,7 @@ impl Oracle for Reader {
     }
 
     fn about(&self) -> &'static str {
-        "the imago crate reads every written extent as written, and zeros around and behind them"
+        "the imago crate, or a reader of the oracle's own, reads every written extent as written, and zeros around and behind them"
     }
 
     fn scope(&self) -> Scope {
@@ -32,6 +35,9 @@ impl Oracle for Reader {
     fn judge(&self, trial: &Trial) -> Result<Verdict, JudgeError> {
         if let Some(why) = unexpected_course(trial).or_else(|| unusable(trial)) {
             return Ok(Verdict::skip(why));
+        }
+        if let Some(disk) = Disk::read(&trial.case.fixture.format, trial.left.last())? {
+            return Ok(Verdict::of(by_disk(trial, &disk)?.into_iter().collect()));
         }
         let Some(options) = trial.case.fixture.format.qcow2() else {
             return Ok(Verdict::skip("imago reads qcow2, and raw needs no reader"));
@@ -72,6 +78,29 @@ fn read_all(trial: &Trial) -> Option<Finding> {
         }
     }
     None
+}
+
+/// By the oracle's own reader, which knows all places in which there is any data.
+fn by_disk(trial: &Trial, disk: &Disk) -> Result<Option<Finding>, JudgeError> {
+    let content = trial.expected_content();
+    let placed = disk.runs.iter().map(|(start, run)| (*start, run.len));
+    let extents = content.extents().into_iter().map(|extent| (extent.offset, extent.len));
+    for (start, len) in placed.chain(extents) {
+        let end = (start + len).min(content.size());
+        let mut at = start;
+        while at < end {
+            let len = usize::try_from((end - at).min(PIECE)).unwrap_or(0);
+            let (mut got, mut want) = (vec![0; len], vec![0; len]);
+            disk.copy(at, &mut got)?;
+            content.read(at, &mut want);
+            if let Some(i) = (0..len).find(|i| got.get(*i) != want.get(*i)) {
+                let detail = format!("byte {} is {} and not {}", at + i as u64, got[i], want[i]);
+                return Ok(Some(trial.finding(NAME, "content", Kind::Differs, detail)));
+            }
+            at += len as u64;
+        }
+    }
+    Ok(None)
 }
 
 /// `boundary-tail` if all that differs was cut off by an earlier shrink from the middle of a cluster.

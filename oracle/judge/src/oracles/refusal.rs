@@ -1,6 +1,6 @@
 //! Both sides accept, or both refuse in the same words with the same exit code.
 
-use super::support::same_words;
+use super::support::{same_words, unresized};
 use crate::oracles::Oracle;
 use crate::text::normalised;
 use crate::verdict::{Finding, Kind};
@@ -29,6 +29,9 @@ impl Oracle for Refusal {
         let Some(right) = trial.right else {
             return Ok(Verdict::skip("nothing to compare with"));
         };
+        if let Some(why) = unresized(trial) {
+            return Ok(Verdict::skip(why));
+        }
         let steps = trial.left.steps.iter().zip(&right.steps);
         Ok(Verdict::of(steps.flat_map(|(l, r)| compare(trial, l, r)).collect()))
     }

@@ -6,7 +6,7 @@ use crate::text::differences;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Record, State, Trial, Verdict};
 use oracle_case::child::Ending;
-use oracle_case::{Content, Outcome, Qcow2, Refusal, Tweak, Write, WriteKind};
+use oracle_case::{Content, FormatOptions, Outcome, Refusal, Subformat, Tweak, Write, WriteKind};
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -37,11 +37,24 @@ pub fn still_dirty(trial: &Trial) -> bool {
 /// Why the whole disk cannot be looked at in reasonable time, if it cannot.
 pub fn too_large(trial: &Trial) -> Option<&'static str> {
     let size = trial.expected_content().size();
-    let tables = match trial.case.fixture.format.qcow2() {
+    let format = &trial.case.fixture.format;
+    let tables = match format.qcow2() {
         Some(q) => size.div_ceil(q.l2_coverage()),
         None => 0,
     };
-    (tables > MAX_L2_TABLES || size > MAX_RAW_LEN).then_some("disk too large to look at all of it")
+    (tables > MAX_L2_TABLES || size > MAX_RAW_LEN || size > most_compared(format))
+        .then_some("disk too large to look at all of it")
+}
+
+/// The largest disk of a format that is compared whole, in bytes: of VHDX and of fixed disks qemu-img reads all, of the
+/// others it asks block by block what there is.
+fn most_compared(format: &FormatOptions) -> u64 {
+    match format {
+        FormatOptions::Vhdx(_) => 512 << 20,
+        FormatOptions::Vpc(_) => 64 << 30,
+        FormatOptions::Vmdk(_) => 16 << 30,
+        FormatOptions::Raw | FormatOptions::Qcow2(_) | FormatOptions::Qed(_) => u64::MAX,
+    }
 }
 
 /// Why the image at the end cannot be held to what was expected, if it cannot: another course is
@@ -56,15 +69,29 @@ pub fn unexpected_course(trial: &Trial) -> Option<&'static str> {
 /// Why nobody reads or writes the image as a disk, if nobody does.
 pub fn unusable(trial: &Trial) -> Option<&'static str> {
     let corrupt = trial.case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Corrupt));
-    corrupt.then_some("an image that says it is corrupt is not opened")
+    let once = trial.case.fixture.format.vmdk().is_some_and(|o| o.subformat == Subformat::StreamOptimized);
+    match (corrupt, once) {
+        (true, _) => Some("an image that says it is corrupt is not opened"),
+        (_, true) => Some("a streamOptimized image is written once"),
+        _ => None,
+    }
 }
 
 /// Why two records cannot be compared by what came out, if they cannot: a different course is the
 /// refusal oracle's finding.
 pub fn different_course(trial: &Trial) -> Option<&'static str> {
     let right = trial.right?;
+    if let Some(why) = unresized(trial) {
+        return Some(why);
+    }
     let same = trial.left.steps.iter().zip(&right.steps).all(|(l, r)| l.ran.success() == r.ran.success());
     (!same).then_some("one side refused what the other did")
+}
+
+/// Why the two sides' resizes cannot be compared, if one of them made none.
+pub fn unresized(trial: &Trial) -> Option<&'static str> {
+    let right = trial.right?;
+    (trial.left.steps.len() != right.steps.len()).then_some("qemu-img does not resize this format")
 }
 
 /// Why a subcommand of both sides cannot be compared, if one has none.
@@ -295,6 +322,6 @@ fn check_windows(
 
 /// Writes as `qemu-io` commands.
 pub fn io_commands(trial: &Trial, writes: &[Write]) -> Vec<String> {
-    let cluster = trial.case.fixture.format.qcow2().map_or(1, Qcow2::cluster_size);
+    let cluster = trial.case.fixture.format.unit();
     writes.iter().flat_map(|write| write.qemu_io_commands(cluster)).collect()
 }

@@ -1,12 +1,13 @@
 //! A resize changes the bytes that it must and no others.
 
 use super::outcome::QED_SIZE;
+use crate::disk::Disk;
 use crate::oracles::Oracle;
 use crate::qcow2::{BITMAPS, COPIED, Entry, EntryKind, FIELDS, Layout, Role, WalkError, walk};
 use crate::sparse::{Range, diff};
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Step, Trial, Verdict};
-use oracle_case::{Preallocation, Tweak};
+use oracle_case::{FormatOptions, Preallocation, Tweak};
 use std::collections::BTreeSet;
 
 /// See the module.
@@ -48,6 +49,8 @@ impl Oracle for Untouched {
         for (before, step) in trial.left.transitions().filter(|(_, step)| step.ran.success()) {
             let found = if trial.is_qcow2() {
                 judge_qcow2(trial, before, step)?
+            } else if trial.case.fixture.format.is_unresized() {
+                judge_disk(trial, before, step)?
             } else if trial.case.fixture.format.qed().is_some() {
                 judge_qed(trial, before, step)?.into_iter().collect()
             } else {
@@ -78,6 +81,48 @@ fn judge_qed(trial: &Trial, before: &State, step: &Step) -> Result<Option<Findin
         let detail = format!("bytes {:#x} to {:#x} changed", range.start, range.end);
         trial.finding(NAME, "data", Kind::Touched, detail)
     }))
+}
+
+/// Identity, options and unknown structures stay; of what is preserved all keeps a place, the same one if the disk grows.
+fn judge_disk(trial: &Trial, before: &State, step: &Step) -> Result<Vec<Finding>, JudgeError> {
+    let format = &trial.case.fixture.format;
+    let (Some(old), Some(new)) = (Disk::read(format, before)?, Disk::read(format, &step.after)?) else {
+        return Ok(Vec::new());
+    };
+    let mut touched = Touched::default();
+    for (name, value) in &old.kept {
+        let gone = !new.kept.contains_key(name) && name.starts_with("extent");
+        if !gone && new.kept.get(name) != Some(value) {
+            let field = name.split('.').next().unwrap_or_default().trim_end_matches(char::is_numeric);
+            touched.note(format!("kept-{field}"), || format!("{name}: {value} is {:?}", new.kept.get(name)));
+        }
+    }
+    let end = old.size.min(new.size);
+    let places = |disk: &Disk| -> Vec<_> {
+        let whole =
+            |run: &crate::disk::Run| if new.size < old.size { None } else { Some((run.file, run.offset)) };
+        disk.runs.range(..end).map(|(start, run)| (*start, whole(run))).collect()
+    };
+    if places(&old) != places(&new) {
+        touched.note("places".into(), || "data that is preserved lies elsewhere, or nowhere".into());
+    }
+    let asked = trial.case.resizes.iter().any(|resize| resize.preallocation != Preallocation::Off);
+    let beyond = new.runs.range(old.size.next_multiple_of(format.unit())..).next();
+    if let (Some((start, _)), false, true) = (beyond, asked, has_blocks(format)) {
+        touched.note("beyond".into(), || format!("the new area has data at {start:#x}"));
+    }
+    let finding = |(field, detail)| trial.finding(NAME, field, Kind::Touched, detail);
+    Ok(touched.first.into_iter().map(finding).collect())
+}
+
+/// Whether new areas of such images need no place.
+fn has_blocks(format: &FormatOptions) -> bool {
+    match format {
+        FormatOptions::Vpc(options) => !options.fixed,
+        FormatOptions::Vhdx(options) => !options.fixed,
+        FormatOptions::Vmdk(options) => !options.subformat.is_flat(),
+        _ => true,
+    }
 }
 
 fn judge_qcow2(trial: &Trial, before: &State, step: &Step) -> Result<Vec<Finding>, JudgeError> {

@@ -3,7 +3,7 @@
 use super::support::{check_content, io_commands, required, unexpected_course, unusable};
 use crate::oracles::Oracle;
 use crate::subject::Subject;
-use crate::verdict::Kind;
+use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Trial, Verdict};
 use oracle_case::{Content, Write, WriteKind, expected_content};
 
@@ -51,7 +51,11 @@ impl Oracle for Writable {
         writes.iter().for_each(|write| content.write(write));
         let image = State::of(dir)?;
         let mut findings = check_content(trial, NAME, writer, &image, &content)?;
-        if trial.case.fixture.format.has_metadata() {
+        findings.extend(super::clean::by_disk(trial, &image)?);
+        if trial.case.fixture.format.is_unresized() {
+            findings.extend(own_check(trial, &image)?);
+        }
+        if trial.case.fixture.format.is_checked() {
             let answer = trial.desk.check(writer, &image)?;
             let before = trial.desk.check(writer, trial.left.last())?;
             match required(trial, NAME, "check", &answer) {
@@ -66,6 +70,13 @@ impl Oracle for Writable {
         }
         Ok(Verdict::of(findings))
     }
+}
+
+/// That the subject's own check finds nothing in what another tool has written to.
+fn own_check(trial: &Trial, image: &State) -> Result<Option<Finding>, JudgeError> {
+    let answer = trial.desk.check(trial.left.subject, image)?;
+    let detail = || format!("after the writes: {}", answer.ran.summary());
+    Ok((!answer.ran.success()).then(|| trial.finding(NAME, "own-check", Kind::Broken, detail())))
 }
 
 /// Writes at the start, across the old end, at the new end, and what the case asks for.

@@ -179,16 +179,19 @@ fn campaign(args: &CrashArgs) -> Result<Campaign> {
     Ok(campaign)
 }
 
+/// Cases among which there must be one that can be judged.
+const FIRST: usize = 200;
+
 fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + '_>> {
     let most = args.cases.unwrap_or(usize::MAX);
     if args.case.is_empty() {
-        let wanted = |case: &Case| {
-            let name = case.fixture.format.name();
-            let format = args.format.is_empty() || args.format.iter().any(|f| f.name() == name);
-            format && unreadable(case).is_none()
-        };
-        let seeded =
-            (args.seed..).map(|seed| (seed, Case::from_seed(seed))).filter(move |(_, case)| wanted(case));
+        let names: Vec<&str> = args.format.iter().map(|format| format.name()).collect();
+        let first =
+            Case::sequence_of(args.seed, &names).take(FIRST).find(|(_, case)| unreadable(case).is_none());
+        if first.is_none() {
+            bail!("no crash states of {} are judged", names.join(", "));
+        }
+        let seeded = Case::sequence_of(args.seed, &names).filter(|(_, case)| unreadable(case).is_none());
         let seeded = seeded.map(|(seed, case)| (format!("seed {seed}"), own_layout(seed, case)));
         return Ok(Box::new(seeded.take(most)));
     }
