@@ -93,7 +93,8 @@ fn by_disk(trial: &Trial, disk: &Disk) -> Result<Option<Finding>, JudgeError> {
             let (mut got, mut want) = (vec![0; len], vec![0; len]);
             disk.copy(at, &mut got)?;
             content.read(at, &mut want);
-            if let Some(i) = (0..len).find(|i| got.get(*i) != want.get(*i)) {
+            if got != want {
+                let i = (0..len).find(|i| got.get(*i) != want.get(*i)).unwrap_or(0);
                 let detail = format!("byte {} is {} and not {}", at + i as u64, got[i], want[i]);
                 return Ok(Some(trial.finding(NAME, "content", Kind::Differs, detail)));
             }
