@@ -67,13 +67,14 @@ impl<'a> Desk<'a> {
         self.readers.iter().copied()
     }
 
-    /// A qemu-img that is another one from case to case, so that a campaign asks all of them.
+    /// A qemu-img that writes such images, another one from case to case, so that a campaign asks all of them.
     #[must_use]
-    pub fn any(&self) -> Option<&'a Qemu> {
+    pub fn writer(&self) -> Option<&'a Qemu> {
+        let writers: Vec<_> = self.readers().filter(|qemu| qemu.writes(&self.case.fixture)).collect();
         let text = serde_json::to_string(self.case).unwrap_or_default();
         let sum: usize = text.bytes().map(usize::from).sum();
-        let index = sum.checked_rem(self.readers.len())?;
-        self.readers.get(index).copied()
+        let index = sum.checked_rem(writers.len())?;
+        writers.get(index).copied()
     }
 
     /// A new empty directory.

@@ -254,6 +254,13 @@ impl Qemu {
         Self { name: name.into(), ..self }
     }
 
+    /// Whether it writes images of such a fixture as they should be: 5.2 moves the entries of a VHDX's table that share a
+    /// sector with a new entry at the sector's start.
+    #[must_use]
+    pub fn writes(&self, fixture: &Fixture) -> bool {
+        fixture.format.vhdx().is_none() || "7.2".parse().is_ok_and(|version: Version| self.version >= version)
+    }
+
     /// The `qemu-io` of the same version, where there is one.
     #[must_use]
     pub fn io(&self) -> Option<&Tool> {

@@ -77,7 +77,6 @@ pub const VHDX: &[&str] = &[
     "no-op",
     "chain",
     "probed",
-    "made-by-oldest",
     "written-after",
     "empty",
     "refused-too-large",

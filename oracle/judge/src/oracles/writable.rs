@@ -33,7 +33,7 @@ impl Oracle for Writable {
         if let Some(why) = unexpected_course(trial).or_else(|| unusable(trial)) {
             return Ok(Verdict::skip(why));
         }
-        let Some(writer) = trial.desk.any() else {
+        let Some(writer) = trial.desk.writer() else {
             return Ok(Verdict::skip("no qemu-img writes this"));
         };
         let mut content = trial.expected_content();
