@@ -188,7 +188,7 @@ impl Vpc {
     /// The `-o` argument with which `qemu-img create` makes an image of these options.
     pub fn create_options(&self) -> String {
         let subformat = if self.fixed { "fixed" } else { "dynamic" };
-        format!("subformat={subformat},force_size={}", switch(self.creator == Creator::Qem2))
+        format!("subformat={subformat},force_size={}", switch(!self.creator.counts_geometry()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{JudgeError, Version};
 use oracle_case::child::{self, Ending, Tool};
-use oracle_case::{Fixture, FormatOptions, Preallocation, Qcow2, Resize};
+use oracle_case::{Creator, Fixture, FormatOptions, Preallocation, Qcow2, Resize, Vpc};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -290,9 +290,13 @@ impl Subject for Qemu {
     }
 
     fn unable(&self, fixture: &Fixture) -> Option<String> {
+        let before = |numbers: &str| numbers.parse().is_ok_and(|version: Version| self.version < version);
+        let odd = |options: &Vpc| matches!(options.creator, Creator::Vbox | Creator::D2v);
+        if fixture.format.vpc().is_some_and(odd) && before("10.0") {
+            return Some(format!("{} goes by the geometry of this creator", self.name));
+        }
         let q = fixture.format.qcow2()?;
         let lacks = |feature| self.lacks.contains(&feature);
-        let before = |numbers: &str| numbers.parse().is_ok_and(|version: Version| self.version < version);
         match q {
             _ if fixture.data_file.is_some_and(|file| file.raw) && before("6.0") => {
                 Some(format!("{} leaves the new area of a raw data file unmapped", self.name))

@@ -12,6 +12,7 @@ mod qemu;
 mod raw;
 mod refcounts;
 mod tweak;
+mod unresized;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ pub fn build(fixture: &Fixture, dir: &Path, tools: &Tools) -> Result<PathBuf, Bu
         (Maker::Own, FormatOptions::Qed(_)) => {
             return Err(BuildError::Illegal("only qemu-img lays out QED images"));
         }
-        (Maker::Own, _) => return Err(BuildError::Illegal("only qemu-img lays out such images")),
+        (Maker::Own, _) => unresized::make(fixture, &path)?,
     }
     let laid_out = |tweak: &&Tweak| {
         fixture.maker == Maker::Own && matches!(tweak, Tweak::RefcountHole { .. } | Tweak::SpareL1 { .. })

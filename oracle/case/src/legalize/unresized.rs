@@ -29,9 +29,6 @@ pub fn legalize(fixture: &mut Fixture) {
         FormatOptions::Vmdk(options) => options.legalize(own),
         _ => return,
     }
-    if !can_be_own(&fixture.format) {
-        fixture.maker = Maker::Qemu;
-    }
     // Old versions spoil the table of a VHDX when they write to the disk.
     if fixture.maker == Maker::Own || fixture.format.vhdx().is_some() {
         fixture.made_by = MadeBy::Newest;
@@ -39,11 +36,6 @@ pub fn legalize(fixture: &mut Fixture) {
     fixture.size = (fixture.size / SECTOR * SECTOR).max(SECTOR);
     // A disk is as large as it is to be: its writes reach its end, whoever rounds.
     fixture.size = virtual_size(&fixture.format, fixture.size);
-}
-
-/// Whether our own builder lays out such images.
-fn can_be_own(_: &FormatOptions) -> bool {
-    false
 }
 
 impl Vpc {

@@ -65,7 +65,7 @@ pub fn make(fixture: &Fixture, options: &Qcow2, path: &Path) -> Result<(), Build
 }
 
 /// The choices of a fixture: always the same for the same one.
-fn choices(fixture: &Fixture) -> SplitMix64 {
+pub(super) fn choices(fixture: &Fixture) -> SplitMix64 {
     let text = serde_json::to_string(fixture).unwrap_or_default();
     let digest = Sha256::digest(text);
     SplitMix64::new(digest.iter().take(8).fold(0, |seed, byte| (seed << 8) | u64::from(*byte)))

@@ -1,0 +1,118 @@
+//! VHD, VHDX and VMDK images of our own, from their specifications, laid out as `qemu-img` never does: gaps, tables behind
+//! the data, blocks in any order, creators and structures that it does not know.
+
+mod vhd;
+mod vhdx;
+mod vmdk;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::BuildError;
+use super::file::ImageFile;
+use super::own::choices;
+use crate::seed::SplitMix64;
+use crate::{Content, Fixture, FormatOptions, expected_content};
+
+/// What is in places where no reader may look.
+const GARBAGE: u8 = 0xee;
+/// Bytes of it.
+const GARBAGE_LEN: u64 = 4096;
+
+/// Makes the image.
+pub fn make(fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
+    let content = expected_content(fixture);
+    let unit = fixture.format.unit();
+    let extents = content.extents().into_iter();
+    let units = extents.flat_map(|extent| extent.offset / unit..(extent.offset + extent.len).div_ceil(unit));
+    let mut image = Image {
+        units: units.collect(),
+        unit,
+        content,
+        rng: choices(fixture),
+        file: ImageFile::create(path)?,
+    };
+    match &fixture.format {
+        FormatOptions::Vpc(options) => vhd::make(&mut image, options),
+        FormatOptions::Vhdx(options) => vhdx::make(&mut image, options),
+        FormatOptions::Vmdk(options) => vmdk::make(&mut image, options),
+        _ => Err(BuildError::Illegal("another builder lays out such images")),
+    }
+}
+
+/// An image that is being made.
+struct Image {
+    /// Blocks or grains that are not all zeros.
+    units: BTreeSet<u64>,
+    /// Bytes of each.
+    unit: u64,
+    content: Content,
+    rng: SplitMix64,
+    file: ImageFile,
+}
+
+/// Something that needs a place: what it is, how long, and of what its place is a multiple, in bytes.
+struct Item<T> {
+    what: T,
+    len: u64,
+    align: u64,
+}
+
+impl Image {
+    /// True once in `n` times.
+    fn once_in(&mut self, n: u64) -> bool {
+        self.rng.below(n) == 0
+    }
+
+    /// Puts the items in some order.
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = usize::try_from(self.rng.below(last as u64 + 1)).unwrap_or(0);
+            items.swap(last, other);
+        }
+    }
+
+    /// Places for items in their order from `start` on, with garbage in gaps before some; where the last one ends.
+    fn place<T>(&mut self, items: Vec<Item<T>>, start: u64) -> Result<(Vec<(T, u64)>, u64), BuildError> {
+        let mut end = start;
+        let mut placed = Vec::new();
+        for Item { what, len, align } in items {
+            let gap = if self.once_in(4) { align * (1 + self.rng.below(3)) } else { 0 };
+            let at = end.next_multiple_of(align) + gap;
+            self.file.fill(end, GARBAGE_LEN.min(at - end), GARBAGE)?;
+            placed.push((what, at));
+            end = at + len;
+        }
+        Ok((placed, end))
+    }
+
+    /// Writes what a guest sees in the unit `number` to the byte `at` on.
+    fn write_unit(&self, number: u64, at: u64) -> Result<(), BuildError> {
+        let (start, end) = (number * self.unit, (number + 1) * self.unit);
+        for extent in self.content.extents() {
+            let (from, to) = (extent.offset.max(start), (extent.offset + extent.len).min(end));
+            if from < to {
+                self.file.fill(at + (from - start), to - from, extent.byte)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// 16 bytes by chance.
+    fn guid(&mut self) -> [u8; 16] {
+        let (high, low) = (self.rng.next_u64(), self.rng.next_u64());
+        (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+    }
+}
+
+/// Copies `bytes` into a structure.
+fn put(structure: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = structure.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// A number of bytes that a buffer has.
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
