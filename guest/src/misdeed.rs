@@ -14,6 +14,8 @@ pub enum Misdeed {
     Hang,
     /// Calls the host for ever.
     Chatter,
+    /// Sends findings for ever.
+    Flood,
     /// Sends bytes that are no message as its result.
     MalformedResult,
     /// Sends a message without a payload as its result.
@@ -74,12 +76,13 @@ pub enum Misdeed {
 
 impl Misdeed {
     /// All of them, by number.
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 34] = [
         Self::Panic,
         Self::InvalidOpcode,
         Self::NullPointer,
         Self::Hang,
         Self::Chatter,
+        Self::Flood,
         Self::MalformedResult,
         Self::EmptyResult,
         Self::ForeignResult,

@@ -4,8 +4,29 @@ use crate::believe;
 use crate::error::VmmError;
 use crate::image::Seen;
 use crate::kvm::{Finished, Stats};
+use crate::machine::Listener;
+use crate::mailbox;
 use instar_abi::message::GuestMessage_::Payload;
 use instar_ops::{CheckFinding, OpError, wire};
+
+/// Hears a guest in the process that wants its answer.
+pub(crate) struct Here<'s> {
+    /// Gets every message.
+    pub(crate) sink: &'s mut dyn FnMut(Payload) -> Result<(), VmmError>,
+    /// Gets every line of debug text.
+    pub(crate) log: fn(&str),
+}
+
+impl Listener for Here<'_> {
+    fn messages(&mut self, bytes: &[u8]) -> Result<(), VmmError> {
+        mailbox::decode(bytes, self.sink)
+    }
+
+    fn log(&mut self, line: &str) -> Result<(), VmmError> {
+        (self.log)(line);
+        Ok(())
+    }
+}
 
 /// Most findings of a check: a bound for a guest that never ends, beyond any image worth checking.
 const MAX_FINDINGS: usize = 1 << 24;

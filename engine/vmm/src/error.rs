@@ -41,6 +41,12 @@ pub enum VmmError {
     /// The guest's processor stopped at an instruction.
     #[error("guest fault: {0}")]
     Fault(Fault),
+    /// The process of the guest did not come to its own end.
+    #[error("the guest's process was killed by signal {signal}{}", if *.signal == libc::SIGSYS { " for a forbidden system call" } else { "" })]
+    Killed {
+        /// The signal that ended it.
+        signal: i32,
+    },
     /// The guest did not come to an end in time.
     #[error("guest timed out: {why} for {} ms", .limit.as_millis())]
     TimedOut {
@@ -88,7 +94,7 @@ impl VmmError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Unavailable { .. } => ErrorKind::Unavailable,
-            Self::Host { .. } | Self::Binary { .. } => ErrorKind::Host,
+            Self::Host { .. } | Self::Binary { .. } | Self::Killed { .. } => ErrorKind::Host,
             Self::Panic { .. } => ErrorKind::Panic,
             Self::Fault(_) => ErrorKind::Fault,
             Self::TimedOut { .. } => ErrorKind::TimedOut,

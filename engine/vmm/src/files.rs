@@ -7,6 +7,7 @@
 use crate::image::{Buffer, Image, Seen};
 use instar_abi::layout::{SECTOR, WINDOW_BITS, in_window};
 use instar_ops::disk::{Direction, IoError};
+use std::os::fd::RawFd;
 
 /// All files of a job.
 #[derive(Debug)]
@@ -39,6 +40,16 @@ impl<'a> Files<'a> {
     /// The image itself.
     pub fn image(&mut self) -> Option<&mut Image<'a>> {
         self.files.first_mut()
+    }
+
+    /// The open files themselves.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.files.iter().map(Image::descriptor)
+    }
+
+    /// The first byte that no file may have, if any may be written.
+    pub fn furthest_limit(&self) -> Option<u64> {
+        self.files.iter().filter(|file| !file.read_only).map(|file| file.limit).max()
     }
 
     /// Length of each file in bytes when the job began.

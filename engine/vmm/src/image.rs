@@ -7,7 +7,7 @@ use instar_abi::layout::WINDOW_LEN;
 use instar_ops::disk::{Direction, IoError};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// Bytes that are written at once where the file system cannot zero a range.
 const ZEROS: usize = 1 << 20;
@@ -105,6 +105,11 @@ impl<'a> Image<'a> {
             failure: None,
         };
         Self { file, len, limit, read_only, is_extent: false, seen, observer: Observer::none() }
+    }
+
+    /// The open file itself.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// Refuses changes to what is only to be read, changes beyond the limit, and what leaves the file's

@@ -1,30 +1,22 @@
-//! The operations as jobs in guests: what callers see.
+//! Access to KVM, and how guests are run with it.
 
-use crate::answers::{FOREIGN, Findings, Once};
+use crate::answers::Here;
+use crate::apart;
 use crate::binaries::{self, Binary};
+use crate::confine::Confinement;
 use crate::error::VmmError;
-use crate::extents::{read_only, writable};
 use crate::files::Files;
-use crate::image::{Image, Seen, file_len};
+use crate::image::Seen;
 use crate::machine::{self, Job};
 use crate::observe::{Change, Observer};
-use crate::others::Others;
-use crate::{believe, limit};
+use crate::operations::Runner;
 use instar_abi::message::GuestMessage_::Payload;
-use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
-    OpError, Repair, ResizeOutcome, ResizeRequest, UnlockRequest, wire,
-};
+use instar_ops::OpError;
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::VmFd;
-use std::fs::File;
 use std::io;
 use std::time::Duration;
-use zerocopy::IntoBytes;
-use zeroize::Zeroize;
 
-/// Most snapshots and bitmaps that an image can have (qcow2 specification: 65,536 and 65,535).
-const MAX_INFO_ITEMS: usize = 65_536 + 65_535;
 /// How much longer than others the guest that unlocks may be silent: it derives a key for each of eight
 /// slots in turn, which took its maker a second or two with faster code, and more on a busy machine.
 const UNLOCK_PATIENCE: u32 = 20;
@@ -37,8 +29,9 @@ pub struct Kvm {
     operation: Option<Binary>,
     pub(crate) cpuid: CpuId,
     pub(crate) limits: Limits,
-    pub(crate) log: fn(&str),
-    observer: Observer,
+    log: fn(&str),
+    pub(crate) observer: Observer,
+    confinement: Option<Confinement>,
 }
 
 /// How long a guest may take.
@@ -104,6 +97,7 @@ impl Kvm {
             limits: Limits::default(),
             log: |_| {},
             observer: Observer::none(),
+            confinement: None,
         })
     }
 
@@ -143,10 +137,35 @@ impl Kvm {
         self
     }
 
+    /// The same, with every job in a process of its own that can do nothing but run its guest and serve it: see
+    /// docs/hardening.md. Only for a process with one thread, as it is copied.
+    #[must_use]
+    pub fn confined(mut self) -> Self {
+        self.confinement = Some(self.confinement.unwrap_or_default());
+        self
+    }
+
+    /// As [`Self::confined`], with `probe` called in each job's process when it is confined: for tests of what
+    /// one that was taken over can do.
+    #[must_use]
+    pub fn with_probe(mut self, probe: fn()) -> Self {
+        self.confinement.get_or_insert_default().probe = Some(probe);
+        self
+    }
+
+    /// As [`Self::confined`], with one system call less: for the test that each of them is needed.
+    #[must_use]
+    pub fn without_call(mut self, name: &'static str) -> Self {
+        self.confinement.get_or_insert_default().without = Some(name);
+        self
+    }
+
     pub(crate) fn create_vm(&self) -> Result<VmFd, VmmError> {
         self.fd.create_vm().map_err(|e| unavailable(e.errno()))
     }
+}
 
+impl Runner for Kvm {
     fn run(
         &self,
         operation: Binary,
@@ -162,170 +181,13 @@ impl Kvm {
             false => self.limits,
         };
         let operation = self.operation.unwrap_or(operation);
-        machine::run(self, Job { operation, config, files, sink, limits })
+        let mut here = Here { sink, log: self.log };
+        let job = Job { operation, config, files, listener: &mut here, limits };
+        match self.confinement {
+            Some(confinement) => apart::run(self, confinement, job),
+            None => machine::run(self, job),
+        }
     }
-
-    /// Resizes `image`, which must be open for reading and writing. The length that the file shall
-    /// have in the end is left to the caller ([`ResizeOutcome::file_size_after`]).
-    ///
-    /// # Errors
-    /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn resize(&self, image: &File, request: &ResizeRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
-        self.resize_with(image, &Others::default(), request, &mut |_| {})
-    }
-
-    /// As [`Self::resize`], of an image with `others`. The length that its data file shall have in the
-    /// end is left to the caller, too ([`ResizeOutcome::data_file_size_after`]). What is found in an image that
-    /// must be repaired first goes to `findings`.
-    ///
-    /// # Errors
-    /// As [`Self::resize`].
-    pub fn resize_with(
-        &self,
-        image: &File,
-        others: &Others<'_>,
-        request: &ResizeRequest,
-        findings: &mut dyn FnMut(CheckFinding),
-    ) -> Result<Finished<ResizeOutcome>, VmmError> {
-        let len = length(image)?;
-        let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
-        let limit = |len| limit::resize(len, request.size);
-        let files = others.files(Image::new(image, len, limit(len), false), limit)?;
-        let config = request.to_config(&others.shape()?);
-        let ran = self.run(binaries::RESIZE, config.as_bytes(), files, &mut |payload| {
-            once.open()?;
-            match payload {
-                Payload::ResizeResult(message) => once.set(wire::resize_from_wire(&message)),
-                payload => {
-                    findings.pass(&payload)?;
-                    once.repairs = true;
-                    Ok(())
-                }
-            }
-        })?;
-        once.finish(ran, |outcome, seen| {
-            let data_file = others.data_file.is_some();
-            believe::extents(outcome, others.extents.len())?;
-            believe::resize(outcome, request, (len, data_file), seen)
-        })
-    }
-
-    /// Describes `image`, whose disk is in `extents` if it is in other files, with its snapshots, bitmaps and extents
-    /// in the image's order.
-    ///
-    /// # Errors
-    /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn info_with(
-        &self,
-        image: &File,
-        extents: &[&File],
-        request: &InfoRequest,
-    ) -> Result<Finished<(ImageInfo, Vec<InfoItem>)>, VmmError> {
-        let len = length(image)?;
-        let (mut once, mut items) = (Once::new(), Vec::new());
-        let files = read_only(Image::new(image, len, limit::read(len), true), extents)?;
-        let ran = self.run(binaries::INFO, request.to_config().as_bytes(), files, &mut |payload| {
-            once.open()?;
-            if let Payload::InfoResult(message) = payload {
-                return once.set(wire::info_from_wire(message));
-            }
-            if items.len() == MAX_INFO_ITEMS {
-                return Err(VmmError::MalformedResult("there are more items than an image can have"));
-            }
-            items.push(wire::info_item_from_wire(payload).ok_or(FOREIGN)?);
-            Ok(())
-        })?;
-        let Finished { result, stats } = once.finish(ran, |info, _| believe::info(info))?;
-        Ok(Finished { result: result.map(|info| (info, items)), stats })
-    }
-
-    /// Checks `image`, which must be open for writing if it is to be repaired, with its `extents`. Findings go to
-    /// `findings` as they come; those of a job that fails later too.
-    ///
-    /// # Errors
-    /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn check_with(
-        &self,
-        image: &File,
-        extents: &[&File],
-        request: &CheckRequest,
-        findings: &mut dyn FnMut(CheckFinding),
-    ) -> Result<Finished<CheckReport>, VmmError> {
-        let len = length(image)?;
-        let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
-        let repairs = request.repair != Repair::Nothing;
-        once.repairs = repairs;
-        let limit = if repairs { limit::repair(len) } else { limit::read(len) };
-        let files = read_only(Image::new(image, len, limit, !repairs), extents)?;
-        let ran = self.run(binaries::CHECK, request.to_config().as_bytes(), files, &mut |payload| {
-            once.open()?;
-            match payload {
-                Payload::CheckResult(message) => once.set(wire::check_from_wire(&message)),
-                payload => findings.pass(&payload),
-            }
-        })?;
-        once.finish(ran, |report, _| believe::check(report, request))
-    }
-
-    /// Says how `image` is encrypted, and fails unless `passphrase`, if there is one, opens it. The guest of
-    /// this job is the only one that is given one.
-    ///
-    /// # Errors
-    /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn unlock(
-        &self,
-        image: &File,
-        request: &UnlockRequest,
-        passphrase: Option<&[u8]>,
-    ) -> Result<Finished<Encryption>, VmmError> {
-        let len = length(image)?;
-        let mut once = Once::new();
-        let device = Image::new(image, len, limit::read(len), true);
-        let long =
-            || VmmError::Host { what: "passing the passphrase", source: io::ErrorKind::InvalidInput.into() };
-        let mut config = request.to_config(passphrase).ok_or_else(long)?;
-        let ran = self.run(binaries::UNLOCK, config.as_bytes(), Files::only(device), &mut |payload| {
-            once.open()?;
-            match payload {
-                Payload::UnlockResult(message) => once.set(wire::unlock_from_wire(&message)),
-                _ => Err(FOREIGN),
-            }
-        });
-        config.passphrase.zeroize();
-        once.finish(ran?, |_, _| Ok(()))
-    }
-
-    /// Lays out a new image in the empty file `image`, which must be open for reading and writing, and in as many
-    /// empty `extents` as it has.
-    ///
-    /// # Errors
-    /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn create_with(
-        &self,
-        image: &File,
-        extents: &[&File],
-        request: &CreateRequest,
-    ) -> Result<Finished<ResizeOutcome>, VmmError> {
-        let len = length(image)?;
-        let mut once = Once::new();
-        let limit = |len| limit::create(len, limit::described(request));
-        let files = writable(Image::new(image, len, limit(len), false), extents, limit)?;
-        let ran = self.run(binaries::CREATE, request.to_config().as_bytes(), files, &mut |payload| {
-            once.open()?;
-            match payload {
-                Payload::CreateResult(message) => once.set(wire::resize_from_wire(&message)),
-                _ => Err(FOREIGN),
-            }
-        })?;
-        once.finish(ran, |outcome, seen| {
-            believe::extents(outcome, 0)?;
-            believe::create(outcome, request, len, seen)
-        })
-    }
-}
-
-fn length(image: &File) -> Result<u64, VmmError> {
-    file_len(image).map_err(|source| VmmError::Host { what: "asking for the image's length", source })
 }
 
 /// Says what is wrong with `/dev/kvm`.

@@ -8,18 +8,23 @@
 //!    device registers.
 //! 3. `block` serves the guest's requests from the `files` of the `image`, each in its window and up
 //!    to its `limit`; `mailbox` decodes what the guest says; `watchdog` ends a guest that does not.
-//! 4. `believe` compares the result with what the host saw.
+//! 4. `apart` does that in a process of its own, which `confine` leaves nothing but these files, if the caller
+//!    wants it so.
+//! 5. `believe` compares the result with what the host saw.
 //!
 //! The host never looks into an image: what a guest makes of it can at worst be refused.
 
 mod answers;
+mod apart;
 mod believe;
 mod binaries;
 mod block;
+mod confine;
 mod cpu;
 mod error;
 mod extents;
 mod files;
+pub mod hostile;
 mod image;
 mod kvm;
 mod limit;
@@ -27,10 +32,12 @@ mod machine;
 mod mailbox;
 mod memory;
 mod observe;
+mod operations;
 mod others;
 mod segments;
 mod watchdog;
 
+pub use confine::allowed_calls;
 pub use error::{ErrorKind, Fault, FaultCause, VmmError};
 pub use kvm::{Finished, Kvm, Limits, Stats};
 pub use observe::{Change, Observer};

@@ -13,11 +13,11 @@ use crate::segments::segments;
 use crate::watchdog::Watchdog;
 use instar_abi::boot::BootInfo;
 use instar_abi::layout::{self, Area, BLOCK, CONTROL, FAULT, GUARD, control};
-use instar_abi::message::GuestMessage_::Payload;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 use std::io;
-use std::time::Instant;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::time::{Duration, Instant};
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 use zerocopy::IntoBytes;
 
@@ -30,9 +30,26 @@ pub struct Job<'a> {
     /// Its image, and what belongs to it.
     pub files: Files<'a>,
     /// Gets every message.
-    pub sink: &'a mut dyn FnMut(Payload) -> Result<(), VmmError>,
+    pub listener: &'a mut dyn Listener,
     /// How long it may take.
     pub limits: Limits,
+}
+
+/// Who hears what a guest says, and how far its job is.
+pub trait Listener {
+    /// The guest is about to run; until then nothing of the image has been read. Its processor is an open file, too.
+    fn ready(&mut self, _processor: RawFd) -> Result<(), VmmError> {
+        Ok(())
+    }
+
+    /// Length-delimited messages, as they lay in the mailbox.
+    fn messages(&mut self, bytes: &[u8]) -> Result<(), VmmError>;
+
+    /// A line of debug text.
+    fn log(&mut self, line: &str) -> Result<(), VmmError>;
+
+    /// The guest has run, and nothing is torn down yet.
+    fn ended(&mut self, _end: &Result<(Stats, Seen), VmmError>) {}
 }
 
 /// Runs `job` to its end. What it took and what it did to the files.
@@ -50,25 +67,15 @@ pub fn run(kvm: &Kvm, job: Job<'_>) -> Result<(Stats, Seen), VmmError> {
     let vm = kvm.create_vm()?;
     give_memory(&vm, &memory)?;
     let vcpu = create_vcpu(kvm, &vm)?;
-    let mut machine = Machine { memory: &memory, block, vcpu, sink: job.sink, log: kvm.log, exits: 0 };
+    let mut machine = Machine { memory: &memory, block, vcpu, listener: job.listener, exits: 0 };
     let mut watchdog = Watchdog::start(job.limits)?;
+    machine.listener.ready(machine.vcpu.as_raw_fd())?;
     let ran = machine.run(&mut watchdog);
     // It may have held a passphrase.
     memory.write(layout::CONFIG.base, &[0; layout::CONFIG.size()])?;
-    ran?;
-
-    let (exits, seen) = (machine.exits, machine.block.files.seen());
-    let stats = Stats {
-        exits,
-        block_requests: machine.block.requests,
-        bytes_read: seen.bytes_read,
-        bytes_written: seen.bytes_written,
-        flushes: seen.flushes,
-        guest_time: watchdog.spent(),
-        total_time: started.elapsed(),
-        guest_memory: layout::MEMORY_END,
-    };
-    Ok((stats, seen))
+    let end = ran.map(|()| machine.account(watchdog.spent(), started.elapsed()));
+    machine.listener.ended(&end);
+    end
 }
 
 fn failed(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> VmmError {
@@ -116,8 +123,7 @@ struct Machine<'a> {
     memory: &'a Memory,
     block: Block<'a>,
     vcpu: VcpuFd,
-    sink: &'a mut dyn FnMut(Payload) -> Result<(), VmmError>,
-    log: fn(&str),
+    listener: &'a mut dyn Listener,
     exits: u64,
 }
 
@@ -153,6 +159,22 @@ impl Machine<'_> {
             }
             watchdog.enter();
         }
+    }
+
+    /// What it took and what was done to the files.
+    fn account(&self, guest_time: Duration, total_time: Duration) -> (Stats, Seen) {
+        let seen = self.block.files.seen();
+        let stats = Stats {
+            exits: self.exits,
+            block_requests: self.block.requests,
+            bytes_read: seen.bytes_read,
+            bytes_written: seen.bytes_written,
+            flushes: seen.flushes,
+            guest_time,
+            total_time,
+            guest_memory: layout::MEMORY_END,
+        };
+        (stats, seen)
     }
 
     /// Lets the guest run until it wants something. A register that is read is answered here, where
@@ -213,11 +235,8 @@ impl Machine<'_> {
 
     fn control(&mut self, address: u64, value: u32) -> Result<Next, VmmError> {
         match address - CONTROL.base {
-            control::SEND => mailbox::messages(self.memory, value, self.sink).map(|()| Next::Run),
-            control::DEBUG => {
-                (self.log)(&mailbox::text(self.memory, value)?);
-                Ok(Next::Run)
-            }
+            control::SEND => self.listener.messages(&mailbox::bytes(self.memory, value)?).map(|()| Next::Run),
+            control::DEBUG => self.listener.log(&mailbox::text(self.memory, value)?).map(|()| Next::Run),
             control::PANIC => Err(VmmError::Panic { text: mailbox::text(self.memory, value)? }),
             control::EXIT if value == 0 => Ok(Next::End),
             _ => Err(self.stray(true, address)),

@@ -11,7 +11,8 @@ use instar_abi::message::GuestMessage_::Payload;
 use instar_guest::{Guest, Misdeed, mmio, operation};
 use instar_ops::disk::{Direction, IoError};
 use instar_ops::{
-    Disk, Format, OpError, ReadAt, Refusal, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, wire,
+    CheckFinding, Disk, Format, OpError, ReadAt, Refusal, ResizeAction, ResizeOutcome, ResizeRequest,
+    SizeRequest, wire,
 };
 
 /// virtio-mmio registers (virtio 1.2, section 4.2.2).
@@ -48,6 +49,10 @@ fn run(guest: Guest) {
         },
         Misdeed::Chatter => loop {
             host.debug("still here");
+        },
+        Misdeed::Flood => loop {
+            let leak = CheckFinding::Leak { cluster: 1, refcount: 2, references: 1, fixed: false };
+            host.send_item(Payload::CheckFinding(wire::finding_to_wire(leak)));
         },
         Misdeed::MalformedResult => host.send_raw(&[0xff; 9]),
         Misdeed::EmptyResult => host.send_raw(&[]),

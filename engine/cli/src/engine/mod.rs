@@ -81,7 +81,7 @@ pub fn open(kind: EngineKind) -> Result<Box<dyn Engine>, CliError> {
 /// As [`open`].
 pub fn open_watched(kind: EngineKind, observer: Observer) -> Result<Box<dyn Engine>, CliError> {
     Ok(match kind {
-        EngineKind::Kvm => Box::new(instar_vmm::Kvm::open()?.observed_by(observer)),
+        EngineKind::Kvm => Box::new(instar_vmm::Kvm::open()?.observed_by(observer).confined()),
         EngineKind::InProcess => Box::new(in_process::InProcess { observer }),
     })
 }

@@ -28,6 +28,7 @@ pub const TRIALS: &[(&str, Body)] = &[
     ("registers_that_do_not_exist_are_fatal", stray_register),
     ("a_hang_is_ended_in_time", hang),
     ("chatter_is_ended_in_time", chatter),
+    ("a_flood_of_findings_is_ended_in_time", flood),
     ("a_malformed_result_is_refused", malformed),
     ("a_missing_result_is_noticed", missing),
     ("results_that_contradict_what_was_seen_are_refused", unbelievable),
@@ -50,7 +51,8 @@ fn image() -> File {
     file
 }
 
-fn commit_on(kvm: Kvm, misdeed: Misdeed, image: &File) -> Result<Finished<ResizeOutcome>, VmmError> {
+/// What comes of `misdeed` on `image`, asked for as the resize that it is.
+pub fn commit_on(kvm: Kvm, misdeed: Misdeed, image: &File) -> Result<Finished<ResizeOutcome>, VmmError> {
     commit_with(kvm, misdeed, image, &Others::default())
 }
 
@@ -158,6 +160,11 @@ fn hang(kvm: Kvm) {
 fn chatter(kvm: Kvm) {
     let limits = Limits { total: Duration::from_millis(200), ..Limits::default() };
     times_out(kvm, Misdeed::Chatter, limits, "it ran");
+}
+
+fn flood(kvm: Kvm) {
+    let limits = Limits { total: Duration::from_millis(200), ..Limits::default() };
+    times_out(kvm, Misdeed::Flood, limits, "it ran");
 }
 
 /// Each misdeed ends in an error whose text ends so.
