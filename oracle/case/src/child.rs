@@ -12,10 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use wait_timeout::ChildExt;
 
 /// Bytes kept of each output stream; what comes after them is read and dropped.
 pub const OUTPUT_CAP: usize = 4 << 20;
+
+/// Memory in bytes that a process may have, code and stacks included: a tool that an image makes ask for more is told
+/// that there is none.
+pub const MEMORY_CAP: u64 = 4 << 30;
 
 /// How long a stream may stay open after its process ended: a grandchild may hold it, and on a busy
 /// machine its reader may be late.
@@ -105,6 +110,7 @@ impl Output {
 pub fn run(mut command: Command, deadline: Duration) -> io::Result<Output> {
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    limit(&child);
     let stdout = Drain::start(child.stdout.take());
     let stderr = Drain::start(child.stderr.take());
     let ending = wait(&mut child, deadline)?;
@@ -114,6 +120,15 @@ pub fn run(mut command: Command, deadline: Duration) -> io::Result<Output> {
     let (stderr, stderr_over) = stderr.finish(limit);
     effort::note(start.elapsed());
     Ok(Output { ending, stdout, stderr, truncated: stdout_over || stderr_over, elapsed })
+}
+
+/// Bounds the memory of `child`, and lets it leave no core.
+fn limit(child: &Child) {
+    let bounds = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    for (resource, most) in [(Resource::As, MEMORY_CAP), (Resource::Core, 0)] {
+        // One that is over already needs none.
+        let _ = prlimit(Some(Pid::from_child(child)), resource, bounds(most));
+    }
 }
 
 fn wait(child: &mut Child, deadline: Duration) -> io::Result<Ending> {
@@ -214,6 +229,12 @@ mod tests {
         let output = shell("head -c 6000000 /dev/zero", Duration::from_secs(20));
         assert!(output.success() && output.truncated);
         assert_eq!(output.stdout.len(), OUTPUT_CAP);
+    }
+
+    #[test]
+    fn memory_and_cores_are_bounded() {
+        let output = shell("sleep 0.1; ulimit -v; ulimit -c", Duration::from_secs(10));
+        assert_eq!(output.stdout_text(), format!("{}\n0\n", MEMORY_CAP >> 10));
     }
 
     #[test]
