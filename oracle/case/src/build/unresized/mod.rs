@@ -95,7 +95,9 @@ impl Image {
                 self.file.fill(at + (from - start), to - from, extent.byte)?;
             }
         }
-        Ok(())
+        // Behind the disk's end nobody looks, until there is more of it.
+        let visible = self.content.size().clamp(start, end) - start;
+        self.file.fill(at + visible, GARBAGE_LEN.min(self.unit - visible), GARBAGE)
     }
 
     /// 16 bytes by chance.

@@ -1,6 +1,6 @@
 //! VMDK in one sparse file: numbers have their least significant byte first, places are counted in sectors.
 
-use super::{Image, Item, index, put};
+use super::{GARBAGE, Image, Item, index, put};
 use crate::build::BuildError;
 use crate::unresized::TABLE_ENTRIES;
 use crate::{Adapter, Vmdk};
@@ -71,6 +71,11 @@ fn write_tables(
         for number in 0..image.content.size().div_ceil(image.unit).min(64) {
             put(&mut entries, index(number * 4), &u32::from(image.rng.below(3) == 0).to_le_bytes());
         }
+    }
+    let beyond = index(image.content.size().div_ceil(image.unit) * 4);
+    if image.once_in(2) {
+        // Entries behind the end of the disk mean nothing.
+        entries.iter_mut().skip(beyond).for_each(|byte| *byte = GARBAGE);
     }
     for (part, at) in placed {
         match part {
