@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Output};
 /// The argument that makes this test program be the faulty instar.
 const AS_FAULTY: &str = "__faulty";
 /// How many cases the campaign has, unless [`CASES_VARIABLE`] says otherwise.
-const CASES: &str = "300";
+const CASES: &str = "150";
 /// The variable that names another number of cases.
 const CASES_VARIABLE: &str = "TRIAGE_CASES";
 
