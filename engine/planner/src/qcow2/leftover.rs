@@ -109,6 +109,13 @@ pub fn find<R: ReadAt>(
     Ok(leftover)
 }
 
+/// Whether zeros of the file are zeros of the disk. Without the key of an encrypted one nobody can tell what of it reads as
+/// zeros, and only a shrink writes any: over what it destroys. A copy elsewhere in the file may be unreadable, as the place
+/// goes into the cipher.
+pub const fn is_plain(header: &Header) -> bool {
+    header.crypt_method == 0
+}
+
 /// Looks at the straddling table: at its entries beyond the end, at the last cluster of the disk, and
 /// at who else has either of them.
 fn straddling<R: ReadAt>(
@@ -129,10 +136,12 @@ fn straddling<R: ReadAt>(
     if let (true, (_, Cluster::Allocated(offset))) =
         (in_image && g.in_cluster(end) != 0, l2_format(header).get(entries, index))
     {
-        leftover.tail = stale_tail(image, header, offset, end, copy)?;
+        if is_plain(header) || end < header.virtual_size() {
+            leftover.tail = stale_tail(image, header, offset, end, copy)?;
+        }
         if (leftover.tail.is_some() || unshare.boundary) && check.refcount(image, g.cluster(offset))? > 1 {
             leftover.tail = None;
-            boundary = Some(Boundary { index, offset, kept: g.in_cluster(end) });
+            boundary = is_plain(header).then_some(Boundary { index, offset, kept: g.in_cluster(end) });
         }
     }
     if in_use {

@@ -6,7 +6,7 @@
 //! only the one that the end lies in is copied.
 
 use super::{ALL_ALLOCATED, Entry, Goal};
-use crate::qcow2::leftover::{l2_format, load_l2};
+use crate::qcow2::leftover::{is_plain, l2_format, load_l2};
 use crate::qcow2::scratch::Scratch;
 use crate::{Backing, Patch, PlanError, Target};
 use core::ops::Range;
@@ -76,7 +76,11 @@ pub fn plan<R: ReadAt>(
         Some(table) => now(image, header, table, guest, s.l2)?,
         None => Now::Nowhere { zero: false, bitmap: 0 },
     };
-    Ok(if g.extended_l2() { extended(header, goal, guest, now) } else { standard(guest, now) })
+    if g.extended_l2() {
+        return Ok(extended(header, goal, guest, now));
+    }
+    // What precedes the end would be the zeros of the file, which are not those of an encrypted disk.
+    Ok(if is_plain(header) { standard(guest, now) } else { None })
 }
 
 /// Reads the entry of guest cluster `guest`.
