@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use instar_ops::{Format, ResizeRequest, SizeRequest};
 use oracle_case::{
-    Case, Content, FormatOptions, Outcome, Preallocation, Resize, Tools, Tweak, build, expected_content,
+    Case, Content, FormatOptions, Outcome, Preallocation, Resize, Tools, build, expected_content,
     expected_steps, target,
 };
 
+use crate::beside::Beside;
 use crate::engine::{Engine, InProcess};
 use crate::faults::{answer, for_each_fault, in_turn};
 use crate::image::Image;
@@ -68,7 +69,8 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
         return Ok(report);
     }
     let path = build(&case.fixture, dir, options.tools).map_err(|e| format!("building the fixture: {e}"))?;
-    let image = Image::load(&path).map_err(|e| e.to_string())?;
+    let beside = Beside::load(&case.fixture, dir).map_err(|e| e.to_string())?;
+    let image = Image::load(&path).map_err(|e| e.to_string())?.with_beside(beside);
     if image.allocated() > MOST_BYTES {
         report.skipped = Some("images of more than 16 MiB".into());
         return Ok(report);
@@ -83,6 +85,8 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
                 break;
             }
             content = after.content;
+        } else {
+            run.refused(number, resize, content.size())?;
         }
         stale = !after.stale.is_empty();
     }
@@ -97,8 +101,11 @@ pub fn unreadable(case: &Case) -> Option<&'static str> {
         // One sector of a header is all that changes.
         _ if fixture.format.qed().is_some() => Some("QED images"),
         _ if fixture.format.is_unresized() => Some("images that qemu-img does not resize"),
-        _ if fixture.backing.is_some() || fixture.data_file.is_some() => Some("images with other files"),
-        _ if fixture.tweaks.iter().any(Tweak::needs_opening) => Some("images that are repaired or refused"),
+        _ if fixture.format.is_encrypted() => Some("encrypted images"),
+        _ if fixture.data_file.is_some() => Some("images with a data file"),
+        _ if fixture.backing.as_ref().is_some_and(|backing| backing.absolute) => {
+            Some("overlays that name what is behind them from the root")
+        }
         _ => None,
     }
 }
@@ -123,7 +130,12 @@ struct Trying<'t> {
     calls: &'t [bool],
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
+    /// What resizes: of an image with other files, instar's code in this process.
+    fn engine(&self) -> &'r dyn Engine {
+        if self.image.beside().is_empty() { self.options.engine } else { &InProcess }
+    }
+
     /// Whether the case can go on after this resize.
     fn resize(
         &mut self,
@@ -133,19 +145,12 @@ impl Run<'_> {
         content: &Content,
         stale: bool,
     ) -> Result<bool, String> {
-        let format = match self.case.fixture.format {
-            FormatOptions::Raw => Format::Raw,
-            FormatOptions::Qcow2(_) => Format::Qcow2,
-            FormatOptions::Qed(_) => Format::Qed,
-            FormatOptions::Vpc(_) => Format::Vhd,
-            FormatOptions::Vhdx(_) => Format::Vhdx,
-            FormatOptions::Vmdk(_) => Format::Vmdk,
-        };
+        let format = self.format();
         let Ok(new) = target(&self.case.fixture.format, content.size(), resize) else {
             return Ok(true);
         };
         let request = request(resize, format, new);
-        let traced = self.options.engine.resize(&self.image, &request, self.dir)?;
+        let traced = self.engine().resize(&self.image, &request, self.dir)?;
         if let Err(why) = &traced.outcome {
             self.report.skipped = Some(format!("instar refuses: {why}"));
             if !traced.trace.is_empty() {
@@ -158,7 +163,7 @@ impl Run<'_> {
             }
             return Ok(false);
         }
-        if self.options.engine.name() != InProcess.name() {
+        if self.engine().name() != InProcess.name() {
             self.compare(number, &request, &traced.trace)?;
             self.report.compared += 1;
         }
@@ -178,6 +183,30 @@ impl Run<'_> {
         self.engine_faults(judge, &trying, &request, &mut seen)?;
         self.crashes(judge, &trying, &request, &mut seen);
         Ok(true)
+    }
+
+    /// A resize that its image does not bear writes nothing.
+    fn refused(&mut self, number: usize, resize: &Resize, current: u64) -> Result<(), String> {
+        let Ok(new) = target(&self.case.fixture.format, current, resize) else { return Ok(()) };
+        let request = request(resize, self.format(), new);
+        let traced = self.engine().resize(&self.image, &request, self.dir)?;
+        if traced.outcome.is_ok() || !traced.trace.is_empty() {
+            let bad = Bad::new("refused", "a resize that must be refused, and that changes something");
+            self.bad(number, "refused", Cause::Refused, bad);
+        }
+        Ok(())
+    }
+
+    fn format(&self) -> Format {
+        match self.case.fixture.format {
+            FormatOptions::Raw => Format::Raw,
+            FormatOptions::Qcow2(_) => Format::Qcow2,
+            FormatOptions::Qed(_) => Format::Qed,
+            FormatOptions::Luks => Format::Luks,
+            FormatOptions::Vpc(_) => Format::Vhd,
+            FormatOptions::Vhdx(_) => Format::Vhdx,
+            FormatOptions::Vmdk(_) => Format::Vmdk,
+        }
     }
 
     /// Every engine must do between two flushes what instar's code does in this process.
@@ -204,7 +233,7 @@ impl Run<'_> {
         let (all, most) = (trying.calls.len(), self.options.engine_faults.max(1));
         for (turn, call) in (0..all).step_by(all.div_ceil(most).max(1)).enumerate() {
             let failure = in_turn(turn, trying.calls[call]);
-            let engine = self.options.engine;
+            let engine = self.engine();
             let Some(mut failed) = engine.fail(&self.image, request, self.dir, call, failure)? else {
                 break;
             };

@@ -6,6 +6,7 @@ use oracle_case::Content;
 
 use crate::format::{Place, SUBCLUSTERS};
 use crate::image::{Image, to_usize};
+use crate::overlay::Overlay;
 use crate::walk::Walk;
 
 /// Bytes of an image that a resize has to preserve, by the cases' own model of what was written.
@@ -15,6 +16,8 @@ pub struct Preserved {
     pub len: u64,
     raw: Vec<(u64, u64, u8)>,
     clusters: HashMap<u64, Bytes>,
+    /// What is behind it, if that is another disk.
+    overlay: Option<Overlay>,
 }
 
 /// What one guest cluster that is not all zeros holds.
@@ -40,7 +43,7 @@ impl Preserved {
             at = end;
         }
         raw.push((at, len, 0));
-        Self { len, raw, clusters: HashMap::new() }
+        Self { len, raw, clusters: HashMap::new(), overlay: None }
     }
 
     /// The first `len` bytes of the qcow2 image `image`, walked, with this content. Compressed clusters must stay as they are
@@ -62,7 +65,15 @@ impl Preserved {
                 clusters.insert(entry.guest, Bytes::Compressed(read(image, start, end - start)));
             }
         }
-        Self { len, raw: Vec::new(), clusters }
+        let behind = image.beside().content.clone();
+        let overlay = behind.map(|behind| Overlay::new(content.clone(), behind));
+        Self { len, raw: Vec::new(), clusters, overlay }
+    }
+
+    /// What a guest cluster of a qcow2 image holds, if that is not all zeros.
+    #[must_use]
+    pub fn cluster(&self, guest: u64) -> Option<&Bytes> {
+        self.clusters.get(&guest)
     }
 
     /// Whether a raw image still holds them, and zeros from there to `to`.
@@ -89,6 +100,9 @@ impl Preserved {
     pub fn check_qcow2(&self, image: &Image, walk: &Walk, to: u64) -> Result<(), String> {
         let cluster = walk.header.cluster();
         let (mut met, to) = (0, to.max(self.len));
+        if let Some(overlay) = &self.overlay {
+            return overlay.check(image, walk, self, to);
+        }
         for entry in walk.entries.iter().filter(|entry| entry.guest.saturating_mul(cluster) < to) {
             let len = cluster.min(to - entry.guest * cluster);
             let expected = self.clusters.get(&entry.guest);

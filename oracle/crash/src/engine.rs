@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use instar_ops::{OpError, ResizeOutcome, ResizeRequest, resize};
+use instar_ops::{OpError, ResizeOutcome, ResizeRequest};
 
 use crate::disk::{Failure, MemoryDisk, finish};
 use crate::image::Image;
-use crate::scratch;
 use crate::trace::{Op, Trace};
 
 /// What a resize did.
@@ -94,9 +93,9 @@ impl Engine for InProcess {
     }
 
     fn resize(&self, image: &Image, request: &ResizeRequest, _: &Path) -> Result<Traced, String> {
-        let mut copy = image.clone();
+        let (mut copy, beside) = (image.clone(), image.beside());
         let mut disk = MemoryDisk::recording(&mut copy);
-        let outcome = scratch::with(|scratch| resize(&mut disk, request, scratch)).map_err(|e| e.to_string());
+        let outcome = beside.resize(&mut disk, request).map_err(|e| e.to_string());
         Ok(Traced::finished(disk.into_trace(), outcome, request, image))
     }
 }

@@ -1,12 +1,11 @@
 //! A device that fails: at every call in turn, in every way that a call can fail.
 
 use instar_ops::disk::{Direction, IoError};
-use instar_ops::{OpError, ResizeRequest, resize};
+use instar_ops::{OpError, ResizeRequest};
 
 use crate::disk::{EIO, ENOSPC, Failure, FaultyDisk};
 use crate::image::Image;
 use crate::judge::Bad;
-use crate::scratch;
 
 /// Calls of one resize that are made to fail, at most; of more, an even choice.
 const MOST_CALLS: usize = 256;
@@ -17,12 +16,12 @@ pub type Each<'e> = dyn FnMut(usize, Failure, &mut Image, Result<(), Bad>) + 'e;
 /// Resizes `image` with one call after the other failing. `each` is told after each; the image is
 /// rewound to its mark after that.
 pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Each) {
-    let calls = calls(image, request);
+    let (calls, beside) = (calls(image, request), image.beside());
     for call in (0..calls).step_by(calls.div_ceil(MOST_CALLS).max(1)) {
         let mut failures = vec![Failure::Errno(EIO)];
         while let Some(failure) = failures.pop() {
             let mut disk = FaultyDisk::new(image, call, failure);
-            let result = scratch::with(|scratch| resize(&mut disk, request, scratch)).map(|_| ());
+            let result = beside.resize(&mut disk, request).map(|_| ());
             if failure == Failure::Errno(EIO) && is_write(&result) {
                 failures.extend([Failure::Errno(ENOSPC), Failure::Short(ENOSPC)]);
             }
@@ -34,9 +33,10 @@ pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Eac
 
 /// How many calls the resize makes when none of them fails.
 fn calls(image: &mut Image, request: &ResizeRequest) -> usize {
+    let beside = image.beside();
     let mut disk = FaultyDisk::new(image, usize::MAX, Failure::Errno(EIO));
     // What comes of it has been looked at already.
-    let _ = scratch::with(|scratch| resize(&mut disk, request, scratch));
+    let _ = beside.resize(&mut disk, request);
     let calls = disk.calls();
     image.rewind();
     calls

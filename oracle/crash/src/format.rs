@@ -13,7 +13,9 @@ pub const COPIED: u64 = 1 << 63;
 /// Bit 62 of an L2 entry: a compressed cluster.
 pub const COMPRESSED: u64 = 1 << 62;
 /// Bit 0 of a standard L2 entry: the cluster reads as zeros.
-const ZERO: u64 = 1;
+pub const ZERO: u64 = 1;
+/// Incompatible feature bit 0: refcounts may be wrong, and are repaired before anybody writes.
+pub const DIRTY: u64 = 1;
 /// Incompatible feature bit 4: L2 entries have subcluster bitmaps.
 const EXTENDED_L2: u64 = 1 << 4;
 /// Subclusters of a cluster with extended L2 entries.

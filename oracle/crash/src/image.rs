@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use crate::beside::Beside;
 use oracle_judge::sparse;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -63,6 +64,7 @@ pub struct Image {
     before: HashMap<u64, Option<Arc<Page>>>,
     /// The sum of the pages' shares at the mark.
     marked_sum: u128,
+    beside: Arc<Beside>,
 }
 
 impl Image {
@@ -98,6 +100,18 @@ impl Image {
             file.write_all_at(&page.bytes[..part], start)?;
         }
         Ok(())
+    }
+
+    /// The files that belong to it.
+    #[must_use]
+    pub fn beside(&self) -> Arc<Beside> {
+        Arc::clone(&self.beside)
+    }
+
+    /// The same with files that belong to it.
+    #[must_use]
+    pub fn with_beside(self, beside: Beside) -> Self {
+        Self { beside: Arc::new(beside), ..self }
     }
 
     /// Length in bytes.

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, Format, OpError, Preallocation, Repair, ResizeError,
-    ResizeRequest, SizeRequest, check, resize,
+    ResizeRequest, SizeRequest, check,
 };
 use oracle_case::Content;
 
 use crate::content::Preserved;
 use crate::disk::{MemoryDisk, finish};
+use crate::format::DIRTY;
 use crate::image::Image;
 use crate::kept::Kept;
 use crate::scratch;
@@ -69,6 +70,8 @@ pub struct Good {
     pub bitmaps: bool,
     /// Whether a bitmap is flagged as in use, so that nobody resizes the image before it is removed.
     pub in_use: bool,
+    /// Whether it is an image that was not closed properly, and says so still: its refcounts mean nothing.
+    pub unclean: bool,
 }
 
 /// Judges images, one after the other, and keeps its buffers.
@@ -127,9 +130,13 @@ impl Judge {
         meanwhile: impl FnOnce(&Image, &Good),
     ) -> Result<Good, Bad> {
         let good = self.good(image, step)?;
-        self.engine_check(image, step, good.leaks)?;
+        if !good.unclean {
+            self.engine_check(image, step, good.leaks)?;
+        }
         meanwhile(image, &good);
-        self.freed(image, step, &good)?;
+        if !good.unclean {
+            self.freed(image, step, &good)?;
+        }
         if good.in_use {
             Self::refused(image, step)?;
             return Ok(good);
@@ -198,17 +205,19 @@ impl Judge {
             preallocation: Preallocation::Off,
             identity: Default::default(),
         };
-        let outcome = scratch::with(|scratch| resize(&mut MemoryDisk::new(image), &request, scratch))?;
+        let outcome = image.beside().resize(&mut MemoryDisk::new(image), &request)?;
         finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
         Ok(())
     }
 
     fn good(&mut self, image: &Image, step: &Step) -> Result<Good, Bad> {
+        let mut unclean = false;
         let (size, leaks, leaks_past_end) = match step.format {
             Format::Raw => (image.len(), 0, 0),
             Format::Qcow2 => {
                 self.walk.walk(image);
-                if let Some(problem) = self.walk.problem.take() {
+                unclean = step.incompatible & self.walk.header.incompatible & DIRTY != 0;
+                if let Some(problem) = self.walk.problem.take_if(|_| !(unclean && self.walk.miscounted)) {
                     return Err(Bad::new("corrupt", problem));
                 }
                 (self.walk.header.size, self.walk.leaks, self.walk.leaks_past_end)
@@ -223,7 +232,9 @@ impl Judge {
         let to = if grown { step.new } else { 0 };
         match step.format {
             Format::Raw => step.preserved.check_raw(image, to),
-            Format::Qcow2 if self.walk.header.incompatible != step.incompatible => {
+            Format::Qcow2
+                if self.walk.header.incompatible | step.incompatible & DIRTY != step.incompatible =>
+            {
                 return Err(Bad::new("features", "the incompatible features have changed"));
             }
             Format::Qcow2 => step.preserved.check_qcow2(image, &self.walk, to),
@@ -236,7 +247,7 @@ impl Judge {
         if step.format == Format::Qcow2 {
             step.kept.check(image, &self.walk, step.new).map_err(|what| Bad::new("kept", what))?;
         }
-        Ok(Good { is_new, leaks, leaks_past_end, bitmaps, in_use })
+        Ok(Good { is_new, leaks, leaks_past_end, bitmaps, in_use, unclean })
     }
 
     /// instar's own check must come to the same.
@@ -269,8 +280,9 @@ impl Judge {
         if !end.is_new {
             return Err(Bad::new("end", format!("ends at another size than {}", step.new)));
         }
-        if end.in_use {
-            return Err(Bad::new("end", "ends with a bitmap in use"));
+        if end.in_use || end.unclean {
+            let what = if end.unclean { "unclean" } else { "with a bitmap in use" };
+            return Err(Bad::new("end", format!("ends {what}")));
         }
         if end.leaks > leaks {
             return Err(Bad::new("end", format!("ends with {} leaks, not {leaks}", end.leaks)));

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod beside;
 mod campaign;
 mod content;
 mod disk;
@@ -21,6 +22,7 @@ mod image;
 mod judge;
 mod kept;
 mod opinion;
+mod overlay;
 mod parts;
 mod question;
 mod report;

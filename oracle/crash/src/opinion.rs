@@ -35,6 +35,8 @@ pub struct Expected {
     pub bitmaps: bool,
     /// Whether a bitmap is in use, so that it refuses to resize the image.
     pub in_use: bool,
+    /// Whether it was not closed properly, so that a check says nothing before a resize has repaired it.
+    pub unclean: bool,
 }
 
 impl Expected {
@@ -49,6 +51,7 @@ impl Expected {
             leaks_past_end: good.leaks_past_end,
             bitmaps: good.bitmaps,
             in_use: good.in_use,
+            unclean: good.unclean,
         }
     }
 }
@@ -69,6 +72,7 @@ pub fn second_opinion(
     let broken = |e: std::io::Error| Bad::new("qemu-img", e.to_string());
     std::fs::create_dir_all(dir).map_err(broken)?;
     image.store(&dir.join(IMAGE)).map_err(broken)?;
+    image.beside().store(dir).map_err(broken)?;
     let own = if expected.bitmaps { u64::MAX } else { 0 };
     let asked = Asked { qemu_img, dir, format: expected.format, own };
     let info = json(&asked.accepted("info", &["--output=json", IMAGE])?)?;
@@ -78,7 +82,9 @@ pub fn second_opinion(
     if seen != Some(size) {
         return Err(Bad::new("qemu-size", format!("qemu-img info says {seen:?} bytes, not {size}")));
     }
-    asked.freed(expected.leaks..=expected.leaks)?;
+    if !expected.unclean {
+        asked.freed(expected.leaks..=expected.leaks)?;
+    }
     if expected.in_use {
         let ran = asked.ask("resize", &["--shrink", IMAGE, &expected.new.to_string()])?;
         return match ran.success() {

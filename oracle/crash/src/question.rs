@@ -25,6 +25,7 @@ pub struct Kind {
     leaks: bool,
     leaks_past_end: bool,
     in_use: bool,
+    unclean: bool,
 }
 
 /// What was done to the image.
@@ -60,6 +61,7 @@ impl Kind {
             leaks: good.leaks > 0,
             leaks_past_end: good.leaks_past_end > 0,
             in_use: good.in_use,
+            unclean: good.unclean,
         }
     }
 }

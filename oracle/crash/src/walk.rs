@@ -58,6 +58,8 @@ pub struct Walk {
     pub leaks_past_end: u64,
     /// The first thing wrong, other than a leak.
     pub problem: Option<String>,
+    /// Whether that is a refcount, or a flag that repeats one, and everything else is right.
+    pub miscounted: bool,
     /// L1 entries that are not zero: index and value.
     l1: Vec<(u64, u64)>,
     references: Counts,
@@ -67,7 +69,7 @@ pub struct Walk {
 impl Walk {
     /// Reads everything there is in `image`.
     pub fn walk(&mut self, image: &Image) {
-        (self.leaks, self.leaks_past_end, self.problem) = (0, 0, None);
+        (self.leaks, self.leaks_past_end, self.problem, self.miscounted) = (0, 0, None, false);
         self.entries.clear();
         self.l1.clear();
         self.snapshots.clear();
@@ -83,7 +85,9 @@ impl Walk {
         self.snapshots = parts::snapshots(self, image);
         self.bitmaps = parts::bitmaps(self, image);
         self.refcounts(image);
+        let sound = self.problem.is_none();
         self.audit(image);
+        self.miscounted = sound && self.problem.is_some();
     }
 
     /// The first allocation beyond the end of the disk, if there is one.

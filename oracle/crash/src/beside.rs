@@ -1,0 +1,84 @@
+//! The disks behind an image, which nobody writes to.
+
+use std::io;
+use std::path::Path;
+
+use instar_ops::disk::IoError;
+use instar_ops::{
+    Companions, Disk, Format, Layer, OpError, ReadAt, ResizeOutcome, ResizeRequest, resize_mended,
+};
+use oracle_case::parts::backing_name;
+use oracle_case::{Backing, BackingFormat, Content, Fixture};
+
+use crate::image::Image;
+use crate::scratch;
+
+/// The files of a backing chain, and what a guest sees of them.
+#[derive(Debug, Default)]
+pub struct Beside {
+    layers: Vec<(Format, Image)>,
+    /// What the first of them holds.
+    pub content: Option<Content>,
+}
+
+impl Beside {
+    /// Reads what belongs to `fixture` from the directory that it was built in.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn load(fixture: &Fixture, dir: &Path) -> io::Result<Self> {
+        let chain = fixture.backing.iter().flat_map(Backing::chain).enumerate();
+        let layers = chain.map(|(depth, backing)| {
+            let format = match backing.format {
+                BackingFormat::Raw => Format::Raw,
+                BackingFormat::Qcow2 => Format::Qcow2,
+            };
+            Ok((format, Image::load(&dir.join(backing_name(depth)))?))
+        });
+        let layers = layers.collect::<io::Result<_>>()?;
+        Ok(Self { layers, content: fixture.backing.as_ref().map(Backing::content) })
+    }
+
+    /// Writes the files to `dir`, under the names by which their overlays name them.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn store(&self, dir: &Path) -> io::Result<()> {
+        let mut layers = self.layers.iter().enumerate();
+        layers.try_for_each(|(depth, (_, image))| image.store(&dir.join(backing_name(depth))))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// Resizes the image on `disk` in front of these, repaired first where it has to be.
+    ///
+    /// # Errors
+    /// Those of the resize.
+    pub fn resize<D: Disk>(&self, disk: &mut D, request: &ResizeRequest) -> Result<ResizeOutcome, OpError> {
+        let mut files: Vec<_> = self.layers.iter().map(|(_, image)| ReadOnly(image)).collect();
+        let formats = self.layers.iter().map(|(format, _)| *format);
+        let layer = |(file, format)| Layer { file, data_file: None, format };
+        let files = files.iter_mut().map(|file| file as &mut dyn ReadAt);
+        let mut layers: Vec<_> = files.zip(formats).map(layer).collect();
+        let mut companions = Companions { backing: &mut layers, ..Companions::default() };
+        scratch::with(|scratch| resize_mended(disk, &mut companions, request, scratch, &mut |_| ()))
+    }
+}
+
+/// An image that is only read.
+struct ReadOnly<'i>(&'i Image);
+
+impl ReadAt for ReadOnly<'_> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        self.0.read(offset, buf);
+        Ok(())
+    }
+}
