@@ -59,7 +59,8 @@ pub struct Step {
     pub content: Content,
     /// Guest ranges in which qemu-img may show bytes from before an earlier shrink (the rest of the boundary cluster).
     pub stale: Vec<Range<u64>>,
-    /// Guest ranges in which qemu-img may show what was in the free clusters that it gave them.
+    /// Guest ranges in which qemu-img may show what was in the free clusters that it gave them, and anybody zeros that were
+    /// never encrypted.
     pub reused: Vec<Range<u64>>,
 }
 
@@ -189,8 +190,8 @@ pub fn target(format: &FormatOptions, current: u64, resize: &Resize) -> Result<u
     match format {
         FormatOptions::Qcow2(_) if new % SECTOR != 0 => Err(Refusal::Unaligned),
         FormatOptions::Qcow2(options) if new > options.max_size() => Err(Refusal::TooLarge),
-        FormatOptions::Raw if new > MAX_LENGTH => Err(Refusal::TooLarge),
-        FormatOptions::Raw if resize.preallocation == Preallocation::Metadata => {
+        FormatOptions::Raw | FormatOptions::Luks if new > MAX_LENGTH => Err(Refusal::TooLarge),
+        FormatOptions::Raw | FormatOptions::Luks if resize.preallocation == Preallocation::Metadata => {
             Err(Refusal::PreallocationMode)
         }
         FormatOptions::Qed(_) if resize.preallocation != Preallocation::Off => {
@@ -207,7 +208,7 @@ pub fn target(format: &FormatOptions, current: u64, resize: &Resize) -> Result<u
 /// The virtual size of an image whose size was set to `length`: some formats round up, VHD to a geometry.
 pub fn virtual_size(format: &FormatOptions, length: u64) -> u64 {
     match format {
-        FormatOptions::Raw | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {
+        FormatOptions::Raw | FormatOptions::Luks | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {
             length.next_multiple_of(SECTOR)
         }
         FormatOptions::Vpc(options) => options.rounded(length),
@@ -225,12 +226,16 @@ fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
             return;
         }
     };
+    let preallocated = new > old && resize.preallocation != Preallocation::Off;
+    state.reused.retain(|range| range.start < new);
     if let FormatOptions::Qcow2(options) = format {
-        note_stale(state, new, options.cluster_size());
-        state.reused.retain(|range| range.start < new);
-        if new > old && resize.preallocation != Preallocation::Off {
+        note_stale(state, new, (options.cluster_size(), format.is_encrypted()));
+        if preallocated {
             state.reused.push(old..new);
         }
+    } else if fixture.grows_by_noise(preallocated) && (new > old || new % SECTOR != 0) {
+        // A sector that is there in part is no ciphertext.
+        state.reused.push(old.min(new) / SECTOR * SECTOR..virtual_size(format, new));
     }
     state.outcome = Outcome::Resized;
     state.length = new;
@@ -239,11 +244,12 @@ fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
     state.content.resize(virtual_size(format, new));
 }
 
-/// Remembers the rest of the boundary cluster of a shrink, if there was anything in it.
-fn note_stale(state: &mut Step, new: u64, cluster: u64) {
+/// Remembers the rest of the boundary cluster of a shrink, if there was anything in it: of an encrypted one, its zeros, too.
+fn note_stale(state: &mut Step, new: u64, (cluster, encrypted): (u64, bool)) {
     let boundary = new.next_multiple_of(cluster);
     state.stale.retain(|range| range.start < boundary);
-    if new < state.content.size() && state.content.has_data(new, boundary - new) {
+    let any = encrypted && new < boundary;
+    if new < state.content.size() && (any || state.content.has_data(new, boundary - new)) {
         state.stale.push(new..boundary);
     }
 }

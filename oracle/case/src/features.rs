@@ -5,8 +5,8 @@ mod unresized;
 use std::collections::BTreeSet;
 
 use crate::{
-    BackingFormat, Case, Fixture, FormatOptions, Maker, Outcome, Preallocation, Qcow2, Refusal, Space, Tweak,
-    WriteKind, expected_content, expected_steps, size,
+    BackingFormat, Case, Encryption, Fixture, FormatOptions, Maker, Outcome, Preallocation, Qcow2, Refusal,
+    Space, Tweak, WriteKind, expected_content, expected_steps, size,
 };
 
 /// Every feature that the generator must reach, in the order in which seeds aim at them: what leads to code of its own first.
@@ -45,6 +45,9 @@ pub const ALL: &[&str] = &[
     "data-file-raw",
     "shrink-with-data-file",
     "preallocated-in-data-file",
+    "encrypted-aes",
+    "encrypted-luks",
+    "luks",
     "extended-l2",
     "compressed",
     "zstd",
@@ -284,6 +287,8 @@ fn of_options(options: &Qcow2, add: &mut impl FnMut(&'static str, bool)) {
     }
     add("v2", options.version == 2);
     add("v3", options.version == 3);
+    add("encrypted-aes", options.encryption == Some(Encryption::Aes));
+    add("encrypted-luks", options.encryption == Some(Encryption::Luks));
     add("lazy-refcounts", options.lazy_refcounts);
     add("extended-l2", options.extended_l2);
     add("zstd", options.zstd);

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Backing, Case, Fixture, FormatOptions, Maker, Preallocation, Qcow2, Resize, Vhdx, Vmdk, Vpc, WriteKind,
-    size,
+    Backing, Case, Encryption, Fixture, FormatOptions, Maker, Preallocation, Qcow2, Resize, Vhdx, Vmdk, Vpc,
+    WriteKind, size,
 };
 
 impl Case {
@@ -43,6 +43,7 @@ impl Fixture {
     fn describe(&self) -> String {
         let mut text = match &self.format {
             FormatOptions::Raw => "raw".to_owned(),
+            FormatOptions::Luks => "luks".to_owned(),
             FormatOptions::Qcow2(options) => options.describe(),
             FormatOptions::Qed(options) => {
                 let cluster = size::spell(options.cluster_size());
@@ -101,6 +102,8 @@ impl Qcow2 {
             (self.extended_l2, "extended L2"),
             (self.zstd, "zstd"),
             (self.preallocated, "preallocated"),
+            (self.encryption == Some(Encryption::Aes), "AES"),
+            (self.encryption == Some(Encryption::Luks), "LUKS"),
         ] {
             if on {
                 let _ = write!(text, ", {name}");

@@ -19,6 +19,7 @@ mod identity;
 mod legalize;
 mod model;
 pub mod parts;
+pub mod secret;
 pub mod seed;
 pub mod size;
 pub mod unresized;
@@ -31,4 +32,5 @@ pub use expect::{
 };
 pub use model::*;
 pub use parts::{Backing, BackingFormat, Bitmap, DataFile, MadeBy, Snapshot};
+pub use secret::Encryption;
 pub use unresized::{Adapter, Creator, Subformat, Vhdx, Vmdk, Vpc};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{Backing, Bitmap, DataFile, MadeBy, Snapshot};
+use crate::secret::Encryption;
 use crate::unresized::{Vhdx, Vmdk, Vpc};
 
 /// One test case.
@@ -94,6 +95,8 @@ pub enum FormatOptions {
     Vhdx(Vhdx),
     /// A VMDK image, in one file or several.
     Vmdk(Vmdk),
+    /// A LUKS file, of `qemu-img`'s own choice of ciphers.
+    Luks,
 }
 
 /// Options of a QED image.
@@ -131,6 +134,9 @@ pub struct Qcow2 {
     /// Whether the host's space is allocated at creation, too: `falloc` or `full` in place of `metadata`.
     #[serde(default, skip_serializing_if = "Space::is_sparse")]
     pub space: Space,
+    /// How guest data is encrypted, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// The host's space of an image that is preallocated at creation.
@@ -285,6 +291,7 @@ impl Default for Qcow2 {
             zstd: false,
             preallocated: false,
             space: Space::Sparse,
+            encryption: None,
         }
     }
 }
@@ -308,7 +315,7 @@ impl FormatOptions {
 
     /// Whether an image of the format has metadata, that can be checked.
     pub fn has_metadata(&self) -> bool {
-        !matches!(self, Self::Raw)
+        !matches!(self, Self::Raw | Self::Luks)
     }
 
     /// The format's name as `-f` takes it.
@@ -320,6 +327,7 @@ impl FormatOptions {
             Self::Vpc(_) => "vpc",
             Self::Vhdx(_) => "vhdx",
             Self::Vmdk(_) => "vmdk",
+            Self::Luks => "luks",
         }
     }
 }

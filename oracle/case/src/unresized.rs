@@ -260,7 +260,7 @@ impl FormatOptions {
     /// Bytes of guest data that have a place together: a cluster, block or grain.
     pub fn unit(&self) -> u64 {
         match self {
-            Self::Raw => 4096,
+            Self::Raw | Self::Luks => 4096,
             Self::Qcow2(options) => options.cluster_size(),
             Self::Qed(options) => options.cluster_size(),
             Self::Vpc(options) => options.block_size(),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use oracle_case::child::{Ending, Output, Tool};
 use oracle_case::{
-    Case, Content, Maker, Outcome, Preallocation, Resize, Step, Tools, Tweak, build, expected_content,
-    expected_steps,
+    Case, Content, FormatOptions, Maker, Outcome, Preallocation, Resize, Step, Tools, Tweak, build,
+    expected_content, expected_steps,
 };
 
 /// Seeds of each trial.
@@ -85,8 +85,7 @@ fn first_seed() -> u64 {
 fn examine(case: &Case, tools: &Tools) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let image = build(&case.fixture, dir.path(), tools).map_err(|error| error.to_string())?;
-    let format = case.fixture.format.name();
-    let image = Image { path: &image, format, tools };
+    let image = Image { path: &image, format: &case.fixture.format, tools };
     let damaged = case.fixture.tweaks.iter().any(Tweak::needs_opening);
     let leaky = case.fixture.tweaks.iter().any(|tweak| matches!(tweak, Tweak::Leak { .. }));
     if !damaged {
@@ -104,25 +103,22 @@ fn examine(case: &Case, tools: &Tools) -> Result<(), String> {
 
 struct Image<'a> {
     path: &'a Path,
-    format: &'static str,
+    format: &'a FormatOptions,
     tools: &'a Tools,
 }
 
 impl Image<'_> {
     fn check(&self, leaky: bool) -> Result<(), String> {
-        if self.format == "raw" || self.format == "vpc" {
+        if !self.format.has_metadata() || self.format.name() == "vpc" {
             return Ok(());
         }
-        let output = run(&self.tools.qemu_img, &["check", "-f", self.format], self.path, &[])?;
+        let output = self.run(&self.tools.qemu_img, &["check"], true, &[])?;
         let clean = if leaky { Ending::Exit(3) } else { Ending::Exit(0) };
         if output.ending == clean { Ok(()) } else { Err(format!("check: {}", said(&output))) }
     }
 
     fn resize(&self, resize: &Resize, step: &Step) -> Result<(), String> {
         let mut options = vec!["resize", "-q"];
-        if resize.name_format {
-            options.extend(["-f", self.format]);
-        }
         if resize.shrink {
             options.push("--shrink");
         }
@@ -132,7 +128,7 @@ impl Image<'_> {
             Preallocation::Falloc => options.push("--preallocation=falloc"),
             Preallocation::Full => options.push("--preallocation=full"),
         }
-        let output = run(&self.tools.qemu_img, &options, self.path, &[&resize.size])?;
+        let output = self.run(&self.tools.qemu_img, &options, resize.name_format, &[&resize.size])?;
         let expected = match step.outcome {
             Outcome::Resized => Ending::Exit(0),
             Outcome::Refused(_) => Ending::Exit(1),
@@ -141,7 +137,7 @@ impl Image<'_> {
             return Err(format!("{:?} expected: {}", step.outcome, said(&output)));
         }
         let length = std::fs::metadata(self.path).map_or(0, |data| data.len());
-        if self.format == "raw" && length != step.length {
+        if *self.format == FormatOptions::Raw && length != step.length {
             return Err(format!("length {length}, not {}", step.length));
         }
         let hidden: Vec<_> = step.stale.iter().chain(&step.reused).cloned().collect();
@@ -150,7 +146,7 @@ impl Image<'_> {
 
     /// Compares the whole content, bytes that may be stale excepted.
     fn holds(&self, content: &Content, stale: &[Range<u64>]) -> Result<(), String> {
-        let info = run(&self.tools.qemu_img, &["info", "--output=json", "-f", self.format], self.path, &[])?;
+        let info = self.run(&self.tools.qemu_img, &["info", "--output=json"], true, &[])?;
         let size = format!("\"virtual-size\": {}", content.size());
         if !info.stdout_text().contains(&size) {
             return Err(format!("info without {size}: {}", said(&info)));
@@ -160,15 +156,29 @@ impl Image<'_> {
         }
         let truth = self.path.with_extension("truth");
         write_raw(content, &truth).map_err(|error| error.to_string())?;
-        let options = ["compare", "-f", self.format, "-F", "raw"];
         let truth = truth.to_string_lossy();
-        let output = run(&self.tools.qemu_img, &options, self.path, &[&truth])?;
+        let output = if self.format.is_encrypted() {
+            let other = format!("driver=raw,file.filename={truth}");
+            self.run(&self.tools.qemu_img, &["compare"], true, &[&other])?
+        } else {
+            self.run(&self.tools.qemu_img, &["compare", "-F", "raw"], true, &[&truth])?
+        };
         if output.success() { Ok(()) } else { Err(format!("compare: {}", said(&output))) }
+    }
+
+    /// Runs `tool` with the image named between `options` and `last`, its format, too, if it is `named`.
+    fn run(&self, tool: &Tool, options: &[&str], named: bool, last: &[&str]) -> Result<Output, String> {
+        let (opening, file) = self.format.opening(&self.path.to_string_lossy(), named);
+        let mut command = tool.command(options.iter().copied());
+        // Where the name of a data file is read from.
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        command.args(opening).arg(file).args(last).current_dir(dir);
+        oracle_case::child::run(command, DEADLINE).map_err(|error| error.to_string())
     }
 
     /// Reads every extent, and some zeros before and after it.
     fn reads(&self, content: &Content, stale: &[Range<u64>]) -> Result<(), String> {
-        let mut options = vec!["-r".to_owned(), "-f".into(), self.format.into()];
+        let mut options = vec!["-r".to_owned()];
         let mut read = |offset: u64, len: u64, byte: u8| {
             let stale = stale.iter().any(|range| range.start < offset + len && offset < range.end);
             if len > 0 && !stale {
@@ -187,7 +197,7 @@ impl Image<'_> {
             return Ok(());
         }
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        let output = run(&self.tools.qemu_io, &options, self.path, &[])?;
+        let output = self.run(&self.tools.qemu_io, &options, true, &[])?;
         if output.success() && output.stdout.is_empty() {
             Ok(())
         } else {
@@ -204,13 +214,6 @@ fn write_raw(content: &Content, path: &Path) -> std::io::Result<()> {
         file.write_all_at(&data, extent.offset)?;
     }
     Ok(())
-}
-
-fn run(tool: &Tool, options: &[&str], image: &Path, last: &[&str]) -> Result<Output, String> {
-    let mut command = tool.command(options.iter().copied());
-    // Where the name of a data file is read from.
-    command.arg(image).args(last).current_dir(image.parent().unwrap_or(Path::new(".")));
-    oracle_case::child::run(command, DEADLINE).map_err(|error| error.to_string())
 }
 
 fn said(output: &Output) -> String {

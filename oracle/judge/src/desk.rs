@@ -2,8 +2,9 @@
 
 use crate::subject::{Family, IMAGE, Qemu, Ran, Subject, run_tool};
 use crate::{JudgeError, State};
-use oracle_case::Case;
 use oracle_case::parts::DATA_FILE;
+use oracle_case::secret::SECRET;
+use oracle_case::{Case, Fixture};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -128,10 +129,15 @@ impl<'a> Desk<'a> {
         options: &[String],
         image: &State,
     ) -> Result<Rc<Answer>, JudgeError> {
-        let format = self.case.fixture.format.name();
-        let mut args: Vec<String> = ["-f", format, "--output=json"].map(Into::into).into();
+        let format = &self.case.fixture.format;
+        // What an image says of itself needs no passphrase.
+        let (mut args, file) = match verb {
+            "info" => (vec!["-f".into(), format.name().into()], IMAGE.into()),
+            _ => format.opening(IMAGE, true),
+        };
+        args.push("--output=json".into());
         args.extend_from_slice(options);
-        args.push(IMAGE.into());
+        args.push(file);
         let key = format!("{} {verb} {options:?} {}", who.name(), image.fingerprint);
         self.remembered(key, || who.run(&image.dir, verb, &args))
     }
@@ -141,11 +147,12 @@ impl<'a> Desk<'a> {
     /// # Errors
     /// [`JudgeError::Spawn`].
     pub fn compare(&self, who: &Qemu, a: &State, b: &State, format: &str) -> Result<Rc<Answer>, JudgeError> {
-        let own = self.case.fixture.format.name();
-        let args: Vec<String> = if self.case.fixture.data_file.is_some() {
+        let fixture = &self.case.fixture;
+        let own = fixture.format.name();
+        let args: Vec<String> = if fixture.data_file.is_some() || fixture.format.is_encrypted() {
             // A data file that an image names is looked for where the reader is, not where the image is.
-            let named = [with_data_file(own, a), with_data_file(format, b)];
-            ["--image-opts".into()].into_iter().chain(named).collect()
+            let named = [with_options(fixture, own, a), with_options(fixture, format, b)];
+            ["--object", SECRET, "--image-opts"].map(Into::into).into_iter().chain(named).collect()
         } else {
             let other = b.path().display().to_string();
             ["-f", own, "-F", format, IMAGE, &other].map(Into::into).into()
@@ -182,12 +189,12 @@ impl<'a> Desk<'a> {
         let Some(tool) = who.io() else {
             return Ok(None);
         };
-        let format = self.case.fixture.format.name();
-        let mut args: Vec<String> = ["-f", format].iter().chain(options).map(ToString::to_string).collect();
+        let (mut args, image) = self.case.fixture.format.opening(IMAGE, true);
+        args.extend(options.iter().map(ToString::to_string));
         for command in commands {
             args.extend(["-c".into(), command.clone()]);
         }
-        args.push(IMAGE.into());
+        args.push(image);
         run_tool(tool, dir, args).map(Some)
     }
 
@@ -207,13 +214,17 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// An image in the words of `--image-opts`, with the data file that lies next to it if there is one.
-fn with_data_file(format: &str, image: &State) -> String {
+/// An image in the words of `--image-opts`, with the data file that lies next to it if there is one, and the key of the
+/// images of `fixture`.
+fn with_options(fixture: &Fixture, format: &str, image: &State) -> String {
     let escaped = |path: PathBuf| path.display().to_string().replace(',', ",,");
     let mut text = format!("driver={format},file.driver=file,file.filename={}", escaped(image.path()));
     let data = image.dir.join(DATA_FILE);
     if format == "qcow2" && data.exists() {
         text += &format!(",data-file.driver=file,data-file.filename={}", escaped(data));
+    }
+    if let Some(key) = fixture.format.key_option().filter(|_| format == fixture.format.name()) {
+        text += &format!(",{key}=s");
     }
     text
 }

@@ -60,6 +60,10 @@ enum Predicate {
     OverLongerBacking,
     /// The file is longer than its clusters.
     TrailingBytes,
+    /// The image is encrypted.
+    Encrypted,
+    /// Zeros were written to it by metadata.
+    Zeros,
     /// The image has lazy refcounts.
     LazyRefcounts,
     /// A new L1 table needs more refcount blocks than a refcount table of one cluster names.
@@ -94,12 +98,16 @@ const CASES: &[(&str, &str)] = &[
     case!("boundary-tail-is-zero"),
     case!("compressed-boundary-tail"),
     case!("compressed-edge-stays"),
+    case!("zero-edge-stays"),
     case!("reused-clusters-are-zero"),
     case!("bitmaps-stay-where-they-are"),
     case!("copies-come-first"),
     case!("preallocated-clusters-lie-elsewhere"),
     case!("new-tables-lie-together"),
     case!("repairs-lie-behind"),
+    case!("encrypted-tail-is-noise"),
+    case!("encrypted-growth-is-noise"),
+    case!("encrypted-edge-has-no-place"),
     case!("preallocation-beside-trailing-bytes"),
     case!("new-refcount-table-is-no-longer"),
     case!("refused-grow-leaves-nothing"),
@@ -191,6 +199,11 @@ impl Predicate {
             }
             Self::Bitmaps => !case.fixture.bitmaps.is_empty(),
             Self::Snapshots => !case.fixture.snapshots.is_empty(),
+            Self::Zeros => {
+                let zeros = |kind| matches!(kind, WriteKind::Zero | WriteKind::Unmap);
+                case.fixture.writes.iter().any(|write| zeros(write.kind))
+            }
+            Self::Encrypted => case.fixture.format.is_encrypted(),
             Self::LazyRefcounts => case.fixture.format.qcow2().is_some_and(|q| q.lazy_refcounts),
             Self::NewRefcountTable => case.features().contains("grow-refcount-table"),
             Self::OverLongerBacking => grows_over_longer_backing(case),

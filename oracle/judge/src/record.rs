@@ -137,7 +137,7 @@ pub fn record<'a>(
     for (i, resize) in case.resizes.iter().enumerate() {
         let here = dir.join(format!("step{i}"));
         record.last().copy_to(&here)?;
-        let ran = subject.run(&here, "resize", &resize_args(case.fixture.format.name(), resize))?;
+        let ran = subject.run(&here, "resize", &resize_args(&case.fixture.format, resize))?;
         let after = State::of(here)?;
         record.steps.push(Step { ran, after });
     }

@@ -196,6 +196,8 @@ pub enum FormatName {
     Vhdx,
     /// VMDK images.
     Vmdk,
+    /// LUKS files.
+    Luks,
 }
 
 impl FormatName {
@@ -208,6 +210,7 @@ impl FormatName {
             Self::Vhd => "vpc",
             Self::Vhdx => "vhdx",
             Self::Vmdk => "vmdk",
+            Self::Luks => "luks",
         }
     }
 }

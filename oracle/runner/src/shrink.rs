@@ -104,6 +104,7 @@ fn plainer_options(case: &Case, offer: Offer) {
     offer(&plain(|q| q.space = Space::Sparse));
     offer(&plain(|q| *q = Qcow2::default()));
     offer(&plain(|q| (q.lazy_refcounts, q.zstd, q.preallocated) = (false, false, false)));
+    offer(&plain(|q| q.encryption = None));
     offer(&plain(|q| q.extended_l2 = false));
     offer(&plain(|q| q.cluster_bits = Qcow2::default().cluster_bits));
     offer(&plain(|q| q.refcount_bits = Qcow2::default().refcount_bits));
@@ -153,7 +154,9 @@ pub fn weight(case: &Case) -> (usize, usize) {
     let fixture = &case.fixture;
     let plain = Qcow2::default();
     let options = fixture.format.qcow2().map_or(0, |q| {
-        let flags = [q.lazy_refcounts, q.zstd, q.preallocated, q.extended_l2, !q.space.is_sparse()];
+        let encrypted = q.encryption.is_some();
+        let flags =
+            [q.lazy_refcounts, q.zstd, q.preallocated, q.extended_l2, !q.space.is_sparse(), encrypted];
         let values = [
             q.cluster_bits != plain.cluster_bits,
             q.refcount_bits != plain.refcount_bits,

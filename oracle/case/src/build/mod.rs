@@ -84,8 +84,8 @@ pub fn build(fixture: &Fixture, dir: &Path, tools: &Tools) -> Result<PathBuf, Bu
         (Maker::Qemu, _) => qemu::make(fixture, &path, tools)?,
         (Maker::Own, FormatOptions::Raw) => raw::make(fixture, &path)?,
         (Maker::Own, FormatOptions::Qcow2(options)) => own::make(fixture, options, &path)?,
-        (Maker::Own, FormatOptions::Qed(_)) => {
-            return Err(BuildError::Illegal("only qemu-img lays out QED images"));
+        (Maker::Own, FormatOptions::Qed(_) | FormatOptions::Luks) => {
+            return Err(BuildError::Illegal("only qemu-img lays out QED and LUKS images"));
         }
         (Maker::Own, _) => unresized::make(fixture, &path)?,
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{BuildError, Tools, raw};
 use crate::child::{self, Tool};
 use crate::parts::{DATA_FILE, backing_name, part_name};
+use crate::secret::SECRET;
 use crate::{
     Backing, BackingFormat, Bitmap, Fixture, FormatOptions, Qcow2, Qed, Space, Tweak, Write, WriteKind,
 };
@@ -26,6 +27,9 @@ pub fn make(fixture: &Fixture, path: &Path, tools: &Tools) -> Result<(), BuildEr
         if let Some(file) = fixture.data_file {
             list += &format!(",data_file={DATA_FILE},data_file_raw={}", if file.raw { "on" } else { "off" });
         }
+        if let Some(encrypted) = fixture.format.encryption_options() {
+            list += &format!(",{encrypted}");
+        }
         args.extend(["-o".into(), list.into()]);
     }
     let others = match &fixture.format {
@@ -33,14 +37,22 @@ pub fn make(fixture: &Fixture, path: &Path, tools: &Tools) -> Result<(), BuildEr
         FormatOptions::Vpc(options) => Some(options.create_options()),
         FormatOptions::Vhdx(options) => Some(options.create_options()),
         FormatOptions::Vmdk(options) => Some(options.create_options()),
+        FormatOptions::Luks => fixture.format.encryption_options().map(Into::into),
         FormatOptions::Raw | FormatOptions::Qcow2(_) => None,
     };
     args.extend(others.into_iter().flat_map(|list| ["-o".into(), list.into()]));
+    if fixture.format.is_encrypted() {
+        args.extend(["--object".into(), SECRET.into()]);
+    }
     if let Some(backing) = &fixture.backing {
         args.extend(maker.backing(backing, 0)?);
     }
     args.extend([path.into(), fixture.size.to_string().into()]);
     maker.call(&tools.qemu_img, args)?;
+    if fixture.format == FormatOptions::Luks {
+        // What was never written reads as noise.
+        maker.write(&fixture.format, path, &[format!("write -q -z 0 {}", fixture.size)])?;
+    }
     maker.populate(fixture, path)
 }
 
@@ -64,7 +76,7 @@ impl Maker<'_> {
                 }
                 args.extend([path.clone().into(), backing.size.to_string().into()]);
                 self.call(&self.tools.qemu_img, args)?;
-                self.write("qcow2", &path, &commands(&backing.writes, 1))?;
+                self.write(&FormatOptions::Qcow2(Qcow2::default()), &path, &commands(&backing.writes, 1))?;
             }
         }
         let named = if backing.absolute { path } else { name.into() };
@@ -74,15 +86,15 @@ impl Maker<'_> {
     /// Makes the writes of `fixture`, with its snapshots and bitmaps in between.
     fn populate(&self, fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
         let cluster = fixture.format.unit();
-        let format = fixture.format.name();
         let mut done = 0;
         for count in 0..=fixture.writes.len() {
             let snapshots = (0..).zip(&fixture.snapshots).filter(|(_, snapshot)| snapshot.after == count);
             let bitmaps = (0..).zip(&fixture.bitmaps).filter(|(_, bitmap)| bitmap.after == count);
-            let mut steps: Vec<Vec<OsString>> = snapshots.map(|(i, _)| snapshot_args(i, path)).collect();
-            steps.extend(bitmaps.map(|(i, bitmap)| bitmap_args(i, bitmap, path)));
+            let image = opening(&fixture.format, path);
+            let mut steps: Vec<Vec<OsString>> = snapshots.map(|(i, _)| snapshot_args(i, &image)).collect();
+            steps.extend(bitmaps.map(|(i, bitmap)| bitmap_args(i, bitmap, &image)));
             if !steps.is_empty() || count == fixture.writes.len() {
-                self.write(format, path, &commands(&fixture.writes[done..count], cluster))?;
+                self.write(&fixture.format, path, &commands(&fixture.writes[done..count], cluster))?;
                 done = count;
             }
             for args in steps {
@@ -91,21 +103,24 @@ impl Maker<'_> {
         }
         for (i, _) in fixture.bitmaps.iter().enumerate().filter(|(_, bitmap)| bitmap.disabled) {
             let args = ["bitmap", "--disable"].map(Into::into).into_iter();
-            self.call(&self.tools.qemu_img, args.chain([path.into(), part_name('b', i).into()]).collect())?;
+            let image = opening(&fixture.format, path).into_iter();
+            self.call(&self.tools.qemu_img, args.chain(image).chain([part_name('b', i).into()]).collect())?;
         }
         Ok(())
     }
 
     /// A crash of the machine may take a fixture with it: nothing is flushed.
-    fn write(&self, format: &str, path: &Path, commands: &[String]) -> Result<(), BuildError> {
+    fn write(&self, format: &FormatOptions, path: &Path, commands: &[String]) -> Result<(), BuildError> {
         if commands.is_empty() {
             return Ok(());
         }
-        let mut args: Vec<OsString> = ["-t", "unsafe", "-f", format].map(Into::into).into();
+        let (opening, file) = format.opening(&path.to_string_lossy(), true);
+        let mut args: Vec<OsString> = ["-t", "unsafe"].map(Into::into).into();
+        args.extend(opening.into_iter().map(Into::into));
         for command in commands {
             args.extend(["-c".into(), command.into()]);
         }
-        args.push(path.into());
+        args.push(file.into());
         self.call(&self.tools.qemu_io, args)
     }
 
@@ -124,15 +139,22 @@ impl Maker<'_> {
     }
 }
 
-fn snapshot_args(index: usize, path: &Path) -> Vec<OsString> {
-    let words = ["snapshot".into(), "-c".into(), part_name('s', index).into(), path.into()];
-    words.into()
+/// The words that name an image whose format can be probed, in the order in which they stand.
+fn opening(format: &FormatOptions, path: &Path) -> Vec<OsString> {
+    let (options, file) = format.opening(&path.to_string_lossy(), false);
+    options.into_iter().chain([file]).map(Into::into).collect()
 }
 
-fn bitmap_args(index: usize, bitmap: &Bitmap, path: &Path) -> Vec<OsString> {
+fn snapshot_args(index: usize, image: &[OsString]) -> Vec<OsString> {
+    let head = ["snapshot".into(), "-c".into(), part_name('s', index).into()];
+    head.into_iter().chain(image.iter().cloned()).collect()
+}
+
+fn bitmap_args(index: usize, bitmap: &Bitmap, image: &[OsString]) -> Vec<OsString> {
     let granularity = 1u64 << bitmap.granularity_bits.min(31);
     let head = ["bitmap", "--add", "-g"].map(Into::into).into_iter();
-    head.chain([granularity.to_string().into(), path.into(), part_name('b', index).into()]).collect()
+    let head = head.chain([granularity.to_string().into()]).chain(image.iter().cloned());
+    head.chain([part_name('b', index).into()]).collect()
 }
 
 impl Qcow2 {

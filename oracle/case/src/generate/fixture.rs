@@ -2,7 +2,7 @@
 
 use super::draw::Draw;
 use super::parts;
-use crate::{Fixture, FormatOptions, Maker, Qcow2, Qed, Space, Tweak};
+use crate::{Encryption, Fixture, FormatOptions, Maker, Qcow2, Qed, Space, Tweak};
 
 /// Size and cluster that raw cases are built around, in bytes.
 const RAW_UNIT: u64 = 64 << 10;
@@ -14,6 +14,9 @@ pub fn fixture(draw: &mut Draw) -> Fixture {
     }
     if draw.rarely(12) {
         return qed(draw);
+    }
+    if draw.rarely(2) {
+        return luks(draw);
     }
     let options = qcow2(draw);
     let size = size(draw, &options);
@@ -54,6 +57,22 @@ fn qed(draw: &mut Draw) -> Fixture {
     Fixture { made_by, ..Fixture::new(FormatOptions::Qed(options), size) }
 }
 
+fn luks(draw: &mut Draw) -> Fixture {
+    let size = match draw.below(3) {
+        0 => 1 << 20,
+        1 => 512 * (1 + draw.below(4096)),
+        _ => (1 + draw.below(16)) * RAW_UNIT,
+    };
+    let made_by = parts::made_by(draw);
+    Fixture { made_by, ..Fixture::new(FormatOptions::Luks, size) }
+}
+
+/// How guest data is encrypted: LUKS costs every program that opens the image its time.
+fn encryption(draw: &mut Draw) -> Option<Encryption> {
+    let encrypted = draw.rarely(6);
+    encrypted.then(|| draw.pick([Encryption::Aes, Encryption::Aes, Encryption::Luks]))
+}
+
 fn qcow2(draw: &mut Draw) -> Qcow2 {
     Qcow2 {
         version: draw.pick([3, 3, 3, 2]),
@@ -64,6 +83,7 @@ fn qcow2(draw: &mut Draw) -> Qcow2 {
         zstd: draw.rarely(64),
         preallocated: draw.rarely(32),
         space: draw.pick([Space::Sparse, Space::Sparse, Space::Falloc, Space::Full]),
+        encryption: encryption(draw),
     }
 }
 

@@ -23,7 +23,7 @@ pub fn resizes(draw: &mut Draw, fixture: &Fixture) -> Vec<Resize> {
 
 fn wanted(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
     let new = match &fixture.format {
-        FormatOptions::Raw => raw_target(draw, fixture, current),
+        FormatOptions::Raw | FormatOptions::Luks => raw_target(draw, fixture, current),
         FormatOptions::Qed(options) => {
             let coverage = options.l2_coverage();
             let base = match draw.below(6) {
@@ -46,17 +46,21 @@ fn wanted(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
     Resize {
         size: word(draw, current, new),
         shrink: (new < current) != flag,
-        preallocation: if allocates { preallocation(draw, &fixture.format) } else { Preallocation::Off },
+        preallocation: if allocates { preallocation(draw, fixture) } else { Preallocation::Off },
         name_format: !draw.rarely(40),
     }
 }
 
-fn preallocation(draw: &mut Draw, format: &FormatOptions) -> Preallocation {
+fn preallocation(draw: &mut Draw, fixture: &Fixture) -> Preallocation {
     use Preallocation::{Falloc, Full, Metadata, Off};
-    match format {
+    // Data files are rare enough.
+    let rare = if fixture.data_file.is_some() { 96 } else { 32 };
+    match &fixture.format {
         FormatOptions::Qed(_) if draw.rarely(24) => draw.pick([Off, Metadata, Falloc, Full]),
-        FormatOptions::Raw if draw.rarely(72) => draw.pick([Off, Falloc, Full, Falloc, Full, Metadata]),
-        FormatOptions::Qcow2(_) if draw.rarely(32) => draw.pick([Off, Metadata, Falloc, Full]),
+        FormatOptions::Raw | FormatOptions::Luks if draw.rarely(72) => {
+            draw.pick([Off, Falloc, Full, Falloc, Full, Metadata])
+        }
+        FormatOptions::Qcow2(_) if draw.rarely(rare) => draw.pick([Off, Metadata, Falloc, Full]),
         format if format.is_unresized() && draw.rarely(40) => draw.pick([Off, Metadata, Falloc, Full]),
         _ => Off,
     }
@@ -102,7 +106,7 @@ fn qcow2_target(draw: &mut Draw, fixture: &Fixture, current: u64) -> u64 {
 /// A request that qemu-img refuses.
 fn refused(draw: &mut Draw, fixture: &Fixture, current: u64) -> Resize {
     let too_large = match &fixture.format {
-        FormatOptions::Raw => current,
+        FormatOptions::Raw | FormatOptions::Luks => current,
         FormatOptions::Qcow2(options) => options.max_size() + 512,
         FormatOptions::Qed(options) => options.max_size() + 512,
         format => format.most().map_or(current, |most| most.saturating_add(512)),

@@ -75,7 +75,7 @@ fn bulk(draw: &mut Draw, fixture: &Fixture) -> Write {
 /// Cluster size and the guest bytes of one L2 table, or stand-ins for raw.
 fn units(format: &FormatOptions) -> (u64, u64) {
     match format {
-        FormatOptions::Raw => (RAW_CLUSTER, 1 << 20),
+        FormatOptions::Raw | FormatOptions::Luks => (RAW_CLUSTER, 1 << 20),
         FormatOptions::Qcow2(options) => (options.cluster_size(), options.l2_coverage()),
         FormatOptions::Qed(options) => (options.cluster_size(), options.l2_coverage()),
         format => (format.unit(), unresized::coverage(format)),

@@ -25,6 +25,9 @@ pub const PREALLOCATED_GROWTH: u64 = 8 << 20;
 /// The largest raw image, in bytes: well below what a file system refuses.
 pub const RAW_CAP: u64 = 1 << 40;
 
+/// The largest LUKS disk, in bytes: all of it is decrypted whenever it is read.
+pub const LUKS_CAP: u64 = 16 << 20;
+
 /// L1 entries, each of which costs a reader a look.
 const L1_ENTRIES: u64 = 16 << 10;
 
@@ -41,6 +44,7 @@ const L1_ENTRIES_SMALLEST: u64 = 272 << 10;
 pub fn growth_cap(format: &FormatOptions) -> u64 {
     let options = match format {
         FormatOptions::Raw => return RAW_CAP,
+        FormatOptions::Luks => return LUKS_CAP,
         FormatOptions::Qed(options) => return options.max_size().min(RAW_CAP),
         FormatOptions::Qcow2(options) => options,
         FormatOptions::Vpc(_) | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {

@@ -1,6 +1,6 @@
 //! Which options, sizes and layout tricks go together.
 
-use super::bounds::{PREALLOCATED_GROWTH, fixture_cap, growth_cap_of};
+use super::bounds::{DATA_BUDGET, PREALLOCATED_GROWTH, fixture_cap, growth_cap_of};
 use super::parts;
 use crate::geometry::SECTOR;
 use crate::{Fixture, FormatOptions, Maker, Qcow2, Qed, Space, Tweak, virtual_size};
@@ -19,7 +19,7 @@ impl Fixture {
     /// Makes the fixture one that its maker can build and that qemu-img opens. Legal fixtures stay as they are.
     pub fn legalize(&mut self) {
         match &mut self.format {
-            FormatOptions::Raw => {}
+            FormatOptions::Raw | FormatOptions::Luks => {}
             FormatOptions::Qcow2(options) => options.legalize(),
             FormatOptions::Qed(options) => options.legalize(),
             FormatOptions::Vpc(_) | FormatOptions::Vhdx(_) | FormatOptions::Vmdk(_) => {}
@@ -40,6 +40,10 @@ impl Fixture {
             FormatOptions::Qed(_) => {
                 self.maker = Maker::Qemu;
                 self.size = self.size / SECTOR * SECTOR;
+            }
+            FormatOptions::Luks => {
+                self.maker = Maker::Qemu;
+                self.size = (self.size / SECTOR * SECTOR).clamp(SECTOR, DATA_BUDGET);
             }
             FormatOptions::Qcow2(options) => {
                 self.size = self.size / SECTOR * SECTOR;
@@ -85,6 +89,10 @@ impl Qcow2 {
         }
         if self.cluster_bits < EXTENDED_L2_BITS {
             self.extended_l2 = false;
+        }
+        if self.encryption.is_some() {
+            // What is named and was never written reads as noise.
+            self.preallocated = false;
         }
     }
 }

@@ -51,7 +51,7 @@ impl Resize {
                 self.preallocation = Preallocation::Off;
             }
             // Older versions have another limit, and file systems one of their own.
-            (Err(Refusal::TooLarge), FormatOptions::Raw) => {
+            (Err(Refusal::TooLarge), FormatOptions::Raw | FormatOptions::Luks) => {
                 self.size = size::spell(growth_cap(&fixture.format));
                 self.legalize(fixture, current);
             }

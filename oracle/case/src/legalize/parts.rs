@@ -25,6 +25,9 @@ pub fn legalize(fixture: &mut Fixture) {
         backing.legalize(MAX_CHAIN - 1);
         options.preallocated = false;
     }
+    if options.encryption.is_some() {
+        (fixture.backing, fixture.data_file) = (None, None);
+    }
     if options.version == 2 {
         (fixture.data_file, fixture.bitmaps) = (None, Vec::new());
     }
@@ -41,9 +44,9 @@ pub fn legalize(fixture: &mut Fixture) {
     settle_maker(fixture);
 }
 
-/// Our own builder makes plain images, which need no version.
+/// Our own builder makes plain images, which need no version and no passphrase.
 fn settle_maker(fixture: &mut Fixture) {
-    let parts = !fixture.is_plain();
+    let parts = !fixture.is_plain() || fixture.format.is_encrypted();
     let FormatOptions::Qcow2(options) = &mut fixture.format else { return };
     if parts {
         fixture.maker = Maker::Qemu;

@@ -41,8 +41,8 @@ struct Gate<'a> {
     /// Whether a compressed cluster was overwritten. qemu 10.0 then packs the next one of the same session where the freed
     /// one was, even if something else lies there by now, and reports a corruption.
     given_up: bool,
-    /// Whether nothing can be compressed: there are no compressed clusters in a data file, and a narrow refcount does not
-    /// count all clusters that share one with every snapshot that has them.
+    /// Whether nothing can be compressed: there are no compressed clusters in a data file, none is encrypted, and a narrow
+    /// refcount does not count all clusters that share one with every snapshot that has them.
     plain: bool,
     /// What kinds of writes the format has.
     kinds: Kinds,
@@ -68,7 +68,7 @@ enum Kinds {
 impl Kinds {
     fn of(format: &FormatOptions) -> Self {
         match format {
-            FormatOptions::Raw | FormatOptions::Qcow2(_) => Self::Any,
+            FormatOptions::Raw | FormatOptions::Luks | FormatOptions::Qcow2(_) => Self::Any,
             FormatOptions::Qed(_) => Self::Zeros,
             FormatOptions::Vmdk(options) if options.subformat == Subformat::StreamOptimized => Self::Once,
             FormatOptions::Vmdk(options) if options.zeroed_grain => Self::Zeros,
@@ -83,7 +83,9 @@ impl<'a> Gate<'a> {
         let narrow = options.is_some_and(|options| options.refcount_bits < 16);
         Self {
             options,
-            plain: fixture.data_file.is_some() || (narrow && !fixture.snapshots.is_empty()),
+            plain: fixture.data_file.is_some()
+                || fixture.format.is_encrypted()
+                || (narrow && !fixture.snapshots.is_empty()),
             kinds: Kinds::of(&fixture.format),
             unit: fixture.format.unit(),
             overlay: fixture.backing.is_some(),

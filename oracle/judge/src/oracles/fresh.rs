@@ -33,6 +33,9 @@ impl Oracle for FreshCreate {
         if trial.case.fixture.format.qed().is_some() {
             return Ok(Verdict::skip("instar makes no QED images"));
         }
+        if trial.case.fixture.format.is_encrypted() {
+            return Ok(Verdict::skip("instar makes no encrypted images"));
+        }
         if super::support::unusable(trial).is_some() && trial.case.fixture.format.is_unresized() {
             return Ok(Verdict::skip("instar writes streams in the form of the specification"));
         }

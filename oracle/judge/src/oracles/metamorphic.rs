@@ -108,7 +108,7 @@ impl Relations<'_> {
                 preallocation: Preallocation::Off,
                 name_format: true,
             };
-            let args = resize_args(self.trial.format(), &resize);
+            let args = resize_args(&self.trial.case.fixture.format, &resize);
             let ran = self.trial.left.subject.run(&dir, "resize", &args)?;
             if !ran.success() {
                 let detail = format!("a resize to {size} bytes: {}", ran.summary());

@@ -16,6 +16,9 @@ pub struct Outcome;
 /// Where a QED header has the virtual size: 8 bytes, little endian.
 pub(super) const QED_SIZE: u64 = 48;
 
+/// Where a LUKS header has the sector at which the disk begins: 4 bytes, big endian (version 1, "phdr").
+const LUKS_PAYLOAD: u64 = 104;
+
 const NAME: &str = "outcome";
 
 impl Oracle for Outcome {
@@ -77,11 +80,20 @@ fn judge_step(
     Ok(Vec::new())
 }
 
-/// The size that an image records: a raw file's length, a header's field.
+/// The byte of a LUKS file at which the disk begins.
+pub(super) fn luks_payload(file: &File) -> Option<u64> {
+    let mut sector = [0; 4];
+    file.read_exact_at(&mut sector, LUKS_PAYLOAD).ok()?;
+    Some(u64::from(u32::from_be_bytes(sector)) * 512)
+}
+
+/// The size that an image records: a raw file's length, that of a LUKS file without its header, a header's field.
 fn recorded_size(trial: &Trial, image: &State) -> Result<Option<u64>, JudgeError> {
     let file = File::open(image.path()).map_err(JudgeError::io(image.path()))?;
     match trial.case.fixture.format {
         FormatOptions::Raw => return Ok(Some(image.len)),
+        // Its header says where the disk begins, not where it ends.
+        FormatOptions::Luks => return Ok(luks_payload(&file).and_then(|at| image.len.checked_sub(at))),
         FormatOptions::Qed(_) => {
             let mut size = [0; 8];
             let read = file.read_exact_at(&mut size, QED_SIZE);

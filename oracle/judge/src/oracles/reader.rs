@@ -45,6 +45,9 @@ impl Oracle for Reader {
         if options.zstd || options.extended_l2 {
             return Ok(Verdict::skip("imago reads neither zstd nor extended L2"));
         }
+        if options.encryption.is_some() {
+            return Ok(Verdict::skip("imago has no passphrase"));
+        }
         if still_dirty(trial) {
             return Ok(Verdict::skip("imago opens no dirty image"));
         }

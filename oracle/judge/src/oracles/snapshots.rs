@@ -81,7 +81,9 @@ fn go_back(trial: &Trial, reader: &Qemu, index: usize, writes: usize) -> Result<
     let applied = |image: &State| -> Result<_, JudgeError> {
         let dir = trial.desk.scratch()?;
         image.copy_to(&dir)?;
-        let words = ["-a".to_string(), part_name('s', index), IMAGE.into()];
+        let (opening, file) = trial.case.fixture.format.opening(IMAGE, false);
+        let mut words = vec!["-a".to_string(), part_name('s', index)];
+        words.extend(opening.into_iter().chain([file]));
         Ok((reader.run(&dir, "snapshot", &words)?, dir))
     };
     let (ran, dir) = applied(trial.left.last())?;

@@ -53,7 +53,9 @@ fn most_compared(format: &FormatOptions) -> u64 {
         FormatOptions::Vhdx(_) => 512 << 20,
         FormatOptions::Vpc(_) => 64 << 30,
         FormatOptions::Vmdk(_) => 16 << 30,
-        FormatOptions::Raw | FormatOptions::Qcow2(_) | FormatOptions::Qed(_) => u64::MAX,
+        FormatOptions::Raw | FormatOptions::Luks | FormatOptions::Qcow2(_) | FormatOptions::Qed(_) => {
+            u64::MAX
+        }
     }
 }
 
@@ -212,7 +214,7 @@ pub fn check_content(
         return Ok(Vec::new());
     };
     Ok(vec![locate(trial, mismatch, |writes| {
-        let image = blanked(trial, who, image, writes)?;
+        let image = blanked(trial, who, image, &around(writes, content))?;
         self::mismatch(trial, oracle, who, &image, &expected, "raw")
     })?])
 }
@@ -282,6 +284,21 @@ pub fn locate(
     Ok(mismatch)
 }
 
+/// The parts of `writes` in which `content` has nothing but zeros.
+fn around(writes: &[Write], content: &Content) -> Vec<Write> {
+    let mut parts = Vec::new();
+    for write in writes {
+        let (mut at, end) = (write.offset, write.offset + write.len);
+        let data = content.extents().into_iter().map(|e| (e.offset, e.offset + e.len));
+        for (from, to) in data.chain([(end, end)]).filter(|(from, to)| *to > write.offset && *from <= end) {
+            let len = from.min(end).saturating_sub(at);
+            parts.extend((len > 0).then(|| Write { offset: at, len, ..write.clone() }));
+            at = at.max(to);
+        }
+    }
+    parts
+}
+
 /// A copy of `image` to which `writes` were made.
 ///
 /// # Errors
@@ -324,4 +341,19 @@ fn check_windows(
 pub fn io_commands(trial: &Trial, writes: &[Write]) -> Vec<String> {
     let cluster = trial.case.fixture.format.unit();
     writes.iter().flat_map(|write| write.qemu_io_commands(cluster)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_go_around_data() {
+        let zero = |offset, len| Write { kind: WriteKind::Zero, pattern: 0, offset, len };
+        let mut content = Content::zeros(1000);
+        [(0, 10), (100, 50), (190, 100)].into_iter().for_each(|(at, len)| content.fill(at, len, 7));
+        assert_eq!(around(&[zero(50, 150)], &content), [zero(50, 50), zero(150, 40)]);
+        assert_eq!(around(&[zero(5, 10), zero(110, 20)], &content), [zero(10, 5)]);
+        assert_eq!(around(&[zero(300, 100)], &content), [zero(300, 100)]);
+    }
 }

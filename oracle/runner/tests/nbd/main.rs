@@ -81,7 +81,7 @@ fn resized(case: &Case, dir: &Path) -> Result<(), Failed> {
     for resize in &case.resizes {
         let mut instar = Command::new(env!("CARGO_BIN_EXE_oracle"));
         instar.args(["__instar", "resize", "--engine", "in-process"]);
-        let output = instar.args(resize_args("qcow2", resize)).current_dir(dir).output()?;
+        let output = instar.args(resize_args(&case.fixture.format, resize)).current_dir(dir).output()?;
         if !output.status.success() {
             return Err(format!("{}\n{}", String::from_utf8_lossy(&output.stderr), case.to_json()).into());
         }
