@@ -254,7 +254,7 @@ impl FormatOptions {
 
     /// Whether `qemu-img` checks images of this format.
     pub fn is_checked(&self) -> bool {
-        !matches!(self, Self::Raw | Self::Vpc(_))
+        !matches!(self, Self::Raw | Self::Luks | Self::Vpc(_))
     }
 
     /// Bytes of guest data that have a place together: a cluster, block or grain.

@@ -109,7 +109,7 @@ struct Image<'a> {
 
 impl Image<'_> {
     fn check(&self, leaky: bool) -> Result<(), String> {
-        if !self.format.has_metadata() || self.format.name() == "vpc" {
+        if !self.format.is_checked() {
             return Ok(());
         }
         let output = self.run(&self.tools.qemu_img, &["check"], true, &[])?;
