@@ -125,6 +125,13 @@ pub const EXCUSES: &[Excuse] = &[
         says: "data-file",
     },
     Excuse {
+        id: "no-data-file",
+        reason: "where the image keeps its clusters itself, the name of a data file means nothing to instar",
+        kinds: &["json"],
+        field: "incompatible",
+        says: "format-specific.data.data-file: nothing here",
+    },
+    Excuse {
         id: "table-on-header",
         reason: "a table in the header's place is refused, where qemu-img opens the image",
         kinds: &["exit-code"],
