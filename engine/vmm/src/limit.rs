@@ -9,6 +9,8 @@ const SLACK: u64 = 64 << 20;
 /// The tables of a VHDX image without a disk: QEMU wants as many entries as 32 bits say, divided by the
 /// blocks of a chunk, of which there are 16 at least.
 const EMPTY_VHDX: u64 = 2 << 30;
+/// A preallocated area of VHD or VHDX is whole blocks, of 256 MiB at most: one at each end may be the disk's in part.
+const EDGES: u64 = 2 * (256 << 20);
 /// Metadata takes at most this part of what it describes: with clusters of 512 bytes, 8 bytes of L2
 /// table and 8 of refcount for each.
 const METADATA_PART: u64 = 16;
@@ -24,15 +26,19 @@ pub fn repair(len: u64) -> u64 {
     create(len.saturating_mul(2), 0)
 }
 
-/// The end of a file's window for a resize of an image of `len` bytes: tables may be written anew, which
-/// takes less than the file has, and all of the area that is added may be allocated, or mapped cluster by
-/// cluster where it hides a longer backing file, with its metadata.
-pub fn resize(len: u64, size: SizeRequest) -> u64 {
+/// The end of a file's window for a resize of an image of `len` bytes in this format, or one that is probed:
+/// tables may be written anew, which takes less than the file has, and all of the area that is added may be
+/// allocated, or mapped cluster by cluster where it hides a longer backing file, with its metadata.
+pub fn resize(len: u64, size: SizeRequest, format: Option<Format>) -> u64 {
     let more = match size {
         SizeRequest::Absolute(size) | SizeRequest::Grow(size) => size,
         SizeRequest::Shrink(_) => 0,
     };
-    create(len.saturating_mul(2), more)
+    let blocks = match format {
+        Some(Format::Vhd | Format::Vhdx) | None => EDGES,
+        Some(_) => 0,
+    };
+    create(len.saturating_mul(2), more.saturating_add(blocks))
 }
 
 /// Bytes of the disk of a new image, and of what its options ask for beside it.
@@ -64,10 +70,12 @@ mod tests {
     #[test]
     fn limits_are_whole_sectors_and_never_overflow() {
         assert_eq!(read(1), 512);
-        assert_eq!(resize(1000, SizeRequest::Shrink(u64::MAX)), SLACK + 2048);
-        assert_eq!(resize(0, SizeRequest::Grow(1 << 30)), SLACK + (17 << 26));
-        for limit in [read(u64::MAX), resize(u64::MAX, SizeRequest::Absolute(u64::MAX)), create(0, u64::MAX)]
-        {
+        let raw = Some(Format::Raw);
+        assert_eq!(resize(1000, SizeRequest::Shrink(u64::MAX), raw), SLACK + 2048);
+        assert_eq!(resize(0, SizeRequest::Grow(1 << 30), raw), SLACK + (17 << 26));
+        assert_eq!(resize(0, SizeRequest::Grow(0), None), SLACK + (17 << 25));
+        let largest = resize(u64::MAX, SizeRequest::Absolute(u64::MAX), None);
+        for limit in [read(u64::MAX), largest, create(0, u64::MAX)] {
             assert_eq!(limit, (1 << 63) - 512);
         }
     }

@@ -131,7 +131,7 @@ pub fn resize(
 ) -> Result<Finished<ResizeOutcome>, VmmError> {
     let len = length(image)?;
     let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
-    let limit = |len| limit::resize(len, request.size);
+    let limit = |len| limit::resize(len, request.size, request.format);
     let files = others.files(Image::new(image, len, limit(len), false), limit)?;
     let config = request.to_config(&others.shape()?);
     let ran = runner.run(binaries::RESIZE, config.as_bytes(), files, &mut |payload| {

@@ -89,6 +89,11 @@ fn a_sequence_has_all_formats_that_are_named() {
     assert_eq!(names(&["vhdx", "vpc"]), BTreeSet::from(["vhdx", "vpc"]));
     assert_eq!(names(&["vmdk", "raw"]), BTreeSet::from(["raw", "vmdk"]));
     assert_eq!(names(&["qcow2"]), BTreeSet::from(["qcow2"]));
+    let all = Case::sequence_of_all(1).take(240).map(|(_, case)| case.fixture.format);
+    let others: Vec<_> = all.filter(oracle_case::FormatOptions::is_unresized).collect();
+    assert_eq!(others.len(), 30);
+    let names: BTreeSet<_> = others.iter().map(oracle_case::FormatOptions::name).collect();
+    assert_eq!(names, BTreeSet::from(UNRESIZED));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn fuzz(args: &FuzzArgs) -> Result<ExitCode> {
     }
     let jobs = known_jobs(&common, &known);
     let plan = Plan {
-        jobs: Box::new(jobs.into_iter().chain(seeded(args.seed, &args.format))),
+        jobs: Box::new(jobs.into_iter().chain(seeded(args.seed, &args.format, args.common.is_pair()))),
         expected: None,
         until: Some(Instant::now() + args.time),
         complete: !common.is_pair(),

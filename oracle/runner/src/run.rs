@@ -77,7 +77,8 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let known = known()?;
     let mut jobs = known_jobs(&args.common, &known);
     if args.case.is_empty() {
-        jobs.extend(seeded(args.seed, &args.format).take(args.cases));
+        let pair = args.common.is_pair();
+        jobs.extend(seeded(args.seed, &args.format, pair).take(args.cases));
     } else {
         for path in &args.case {
             jobs.push(job_of_file(path)?);
@@ -164,14 +165,15 @@ fn known_job(known: &Known) -> Job {
     }
 }
 
-/// Cases of these formats, or of any if none is named, from a seed on, without end.
-pub fn seeded(seed: u64, formats: &[FormatName]) -> impl Iterator<Item = Job> + use<> {
+/// Cases of these formats, or of any if none is named, from a seed on, without end. A pair, of which neither need be
+/// an instar, is put to those that `qemu-img` resizes.
+pub fn seeded(seed: u64, formats: &[FormatName], pair: bool) -> Box<dyn Iterator<Item = Job> + Send> {
     let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
-    Case::sequence_of(seed, &names).map(|(seed, case)| Job {
-        label: format!("seed {seed}"),
-        shows: None,
-        case,
-    })
+    let job = |(seed, case)| Job { label: format!("seed {seed}"), shows: None, case };
+    if names.is_empty() && !pair {
+        return Box::new(Case::sequence_of_all(seed).map(job));
+    }
+    Box::new(Case::sequence_of(seed, &names).map(job))
 }
 
 fn job_of_file(path: &Path) -> Result<Job> {

@@ -71,7 +71,7 @@ fn resize(script: &Script<'_>, files: &Files, (flags, size): (u64, u64)) {
     let others = Others { layers, ..Others::default() };
     let mut findings = 0;
     let taken = operations::resize(script, &files.image, &others, &request, &mut |_| findings += 1);
-    bounded(&files.image, limit::resize(LEN_BEFORE, size));
+    bounded(&files.image, limit::resize(LEN_BEFORE, size, request.format));
     match taken {
         Ok(Finished { result: Ok(outcome), .. }) => {
             holds(&outcome, LEN_BEFORE, &files.image, script);

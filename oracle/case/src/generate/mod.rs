@@ -7,6 +7,7 @@ mod draw;
 mod fixture;
 mod parts;
 mod resizes;
+mod sequence;
 mod unresized;
 mod writes;
 
@@ -43,32 +44,6 @@ impl Case {
         let kind = unresized::Kind::named(format)?;
         let draw = |bytes: &[u8]| generate_with(&mut Unstructured::new(bytes), |draw| kind.fixture(draw));
         Some(aimed(seed, features::of_format(format), draw))
-    }
-
-    /// The endless sequence of cases of these formats, or of those that `qemu-img` resizes if none is named; with seeds
-    /// from `first` on.
-    pub fn sequence_of(first: u64, formats: &[&str]) -> impl Iterator<Item = (u64, Self)> + use<> {
-        let names = |unresized: bool| {
-            let kept = formats.iter().filter(|name| unresized::Kind::named(name).is_some() == unresized);
-            kept.map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let (resized, others) = (names(false), names(true));
-        let of_others = move |turn: u64| {
-            let place = usize::try_from(turn % others.len().max(1) as u64).unwrap_or(0);
-            others.get(place).cloned()
-        };
-        let all = formats.is_empty();
-        let case = move |seed: u64| {
-            let share = u64::from(all || !resized.is_empty());
-            let other = if share == 0 || seed % 2 == 1 { of_others(seed >> share) } else { None };
-            match other {
-                Some(name) => Self::from_seed_of(&name, seed),
-                None if share == 0 => None,
-                None => Some(Self::from_seed(seed))
-                    .filter(|case| all || resized.iter().any(|name| name == case.fixture.format.name())),
-            }
-        };
-        (first..).filter_map(move |seed| Some((seed, case(seed)?)))
     }
 }
 

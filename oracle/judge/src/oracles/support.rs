@@ -48,7 +48,7 @@ pub fn too_large(trial: &Trial) -> Option<&'static str> {
 
 /// The largest disk of a format that is compared whole, in bytes: of VHDX and of fixed disks qemu-img reads all, of the
 /// others it asks block by block what there is.
-fn most_compared(format: &FormatOptions) -> u64 {
+pub fn most_compared(format: &FormatOptions) -> u64 {
     match format {
         FormatOptions::Vhdx(_) => 512 << 20,
         FormatOptions::Vpc(_) => 64 << 30,

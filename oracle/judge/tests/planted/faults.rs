@@ -87,6 +87,27 @@ const fn in_words(
     Fault { oracle, field, case, script, image: None }
 }
 
+/// Disks of formats that qemu-img does not resize.
+const VHD: &str = r#"{"fixture": {"size": 4194304, "format": {"vpc": {"creator": "qem2"}},
+    "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
+    "resizes": [{"size": "8M"}]}"#;
+const VHDX: &str = r#"{"fixture": {"size": 4194304, "format": {"vhdx": {"block_bits": 20}}},
+    "resizes": [{"size": "8M"}]}"#;
+const VMDK: &str = r#"{"fixture": {"size": 4194304, "format": {"vmdk": {"subformat": "monolithicSparse"}}},
+    "resizes": [{"size": "8M"}]}"#;
+/// Resizes of theirs by which only the size is left of a disk.
+const NEW_VHD: &str =
+    "[ $verb = resize ] && { qemu-img create -q -f vpc -o force_size=on disk.img 8M; exit; }";
+const LONG_VHD: &str =
+    "[ $verb = resize ] && { qemu-img create -q -f vpc -o force_size=on disk.img 9M; exit; }";
+const NEW_VHDX: &str =
+    "[ $verb = resize ] && { qemu-img create -q -f vhdx -o block_size=1M disk.img 8M; exit; }";
+const NEW_VMDK: &str = "[ $verb = resize ] && { qemu-img create -q -f vmdk disk.img 8M; exit; }";
+
+const fn in_new(field: &'static str, (case, script): (&'static str, &'static str), image: Plant) -> Fault {
+    Fault { oracle: "clean", field, case, script, image: Some(image) }
+}
+
 /// A resize that shrinks without being told that it may.
 const CONSENT: &str = r#"[ $verb = resize ] && args="resize --shrink ${args# resize}""#;
 
@@ -106,6 +127,27 @@ pub const FAULTS: &[Fault] = &[
     in_image("untouched", "compressed-data", GROW, spoil_compressed),
     in_image("untouched", "header.extensions", GROW, |p| xor(p, 0x80, 1)),
     in_image("untouched", "header.compatible_features", GROW, |p| xor(p, 87, 1)),
+    in_words("untouched", "kept-footer", VHD, NEW_VHD),
+    in_words("untouched", "places", VHD, NEW_VHD),
+    in_words("untouched", "kept-item", VHDX, NEW_VHDX),
+    in_words("untouched", "kept-descriptor", VMDK, NEW_VMDK),
+    in_words("reader", "content", VHD, NEW_VHD),
+    in_words("created", "content", VHD, NEW_VHD),
+    in_words("created", "virtual-size", VHD, LONG_VHD),
+    in_words("outcome", "size", VHD, LONG_VHD),
+    in_new("footers", (VHD, NEW_VHD), |p| xor(p, 100, 1)),
+    in_new("checksum", (VHD, NEW_VHD), |p| xor(p, 512 + 100, 1)),
+    in_new("table-entries", (VHD, NEW_VHD), |p| xor(p, 512 + 31, 1)),
+    in_new("past-the-end", (VHD, NEW_VHD), |p| put(p, 1536, &[0, 0, 1, 0])),
+    in_new("overlap", (VHD, NEW_VHD), |p| put(p, 1536, &[0, 0, 0, 1])),
+    in_new("header", (VHDX, NEW_VHDX), |p| xor(p, (64 << 10) + 100, 1)),
+    in_new("region-tables", (VHDX, NEW_VHDX), |p| xor(p, (256 << 10) + 100, 1)),
+    in_new("state", (VHDX, NEW_VHDX), |p| put(p, 2 << 20, &[5])),
+    in_new("reserved-bits", (VHDX, NEW_VHDX), |p| put(p, 2 << 20, &[8])),
+    in_new("past-the-end", (VHDX, NEW_VHDX), |p| put(p, 2 << 20, &[6, 0, 0xff])),
+    in_new("tables", (VMDK, NEW_VMDK), |p| put(p, 22 * 512, &[0x80])),
+    in_new("table-missing", (VMDK, NEW_VMDK), |p| put(p, 21 * 512, &[0])),
+    in_new("capacity", (VMDK, NEW_VMDK), |p| xor(p, 13, 1)),
     in_image("untouched", "l2-entry", GROW, |p| xor(p, l2(p)? + 8, 0xff)),
     in_image("untouched", "l2-beyond", GROW, |p| put(p, l2(p)? + 8 * 200, &1u64.to_be_bytes())),
     in_image("untouched", "l1-entry", GROW, |p| put(p, l1(p)?, &[0; 8])),
