@@ -63,8 +63,10 @@ pub fn parse(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
 /// The same for any 64-bit count: whether a disk can have that size is for the planner to say.
 fn bytes(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
     let blank = |c: char| c.is_ascii_whitespace() || c == '\u{b}';
-    let body = text.trim_start_matches(blank);
-    let body = body.strip_prefix('+').unwrap_or(body);
+    let all = text.trim_start_matches(blank);
+    let body = all.strip_prefix('+').unwrap_or(all);
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let negative = all.strip_prefix('-').is_some_and(is_number);
     let value = match body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
         Some(hex) => hexadecimal(hex),
         None => decimal(body),
@@ -72,6 +74,8 @@ fn bytes(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
     match value {
         Some(Some(bytes)) => Ok(bytes),
         Some(None) => Err(SizeError::OutOfRange { parameter, value: printable(text) }),
+        // A plain number below zero is a number, as for `qemu-img`; with a unit it is not.
+        None if negative => Err(SizeError::OutOfRange { parameter, value: printable(text) }),
         None => Err(SizeError::Syntax { parameter }),
     }
 }

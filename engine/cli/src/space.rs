@@ -31,8 +31,8 @@ pub fn text(error: &OpError, mode: Preallocation, beside: bool) -> Option<String
 /// Cuts what a resize that failed has left behind off the end of the file, down to the last cluster that
 /// the image counts as used, and not below the length that it had.
 ///
-/// An image that a check finds anything but leaks in is left as it is. So is one that cannot be checked:
-/// what is too long costs space, and nothing else. Whether the passphrase of an encrypted one is known
+/// An image that a check finds anything but leaks in is left as it is. So is one that cannot be checked, or of which a check
+/// does not say where it ends: what is too long costs space, and nothing else. Whether the passphrase of an encrypted one is known
 /// is `unlocked`.
 pub fn give_back(engine: &dyn Engine, image: &Image, unlocked: bool) {
     let longer = |len: u64| image.file.metadata().is_ok_and(|now| now.len() > len);
@@ -46,7 +46,8 @@ pub fn give_back(engine: &dyn Engine, image: &Image, unlocked: bool) {
         return;
     };
     let end = report.image_end_offset.max(image.len);
-    if report.corruptions == 0 && report.check_errors == 0 && longer(end) {
+    let known = report.image_end_offset != 0;
+    if known && report.corruptions == 0 && report.check_errors == 0 && longer(end) {
         // The error that brought us here is the one to tell.
         drop(image.file.set_len(end).and_then(|()| image.file.sync_all()));
     }

@@ -2,7 +2,7 @@
 
 use crate::image::format_name;
 use crate::name::ImageName;
-use instar_ops::CheckReport;
+use instar_ops::{CheckReport, Format};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ pub fn check_json(name: &ImageName, report: &CheckReport) -> String {
         filename: name.checked(),
         format: format_name(report.format),
         check_errors: report.check_errors,
-        image_end_offset: report.image_end_offset,
+        image_end_offset: shown_end(report),
         corruptions: report.corruptions,
         leaks: report.leaks,
         corruptions_fixed: report.corruptions_fixed,
@@ -75,10 +75,19 @@ pub fn check_text(report: &CheckReport) -> String {
     );
     counted(&mut out, report.check_errors, "internal errors have occurred during the check.");
     out.push_str(&fragmentation(report));
-    if report.image_end_offset != 0 {
-        out.push_str(&format!("Image end offset: {}\n", report.image_end_offset));
+    let end = shown_end(report);
+    if end != 0 {
+        out.push_str(&format!("Image end offset: {end}\n"));
     }
     out
+}
+
+/// Where the image ends, for those formats of which `qemu-img check` says it or says nothing at all.
+const fn shown_end(report: &CheckReport) -> u64 {
+    match report.format {
+        Format::Vhdx | Format::Vmdk => 0,
+        _ => report.image_end_offset,
+    }
 }
 
 /// What precedes the counts of the second check.

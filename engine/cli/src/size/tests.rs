@@ -79,7 +79,7 @@ fn rejects_what_is_no_size() {
         "0x2M",
         "0x1p3",
         "0x1.8k",
-        "-1",
+        "-1k",
         "+-1",
         "++1",
         "k",
@@ -108,6 +108,8 @@ fn rejects_what_no_image_can_be() {
         "0xffffffffffffffff",
         "0x10000000000000000",
         "8388608T",
+        "-1",
+        " -0",
     ];
     for text in table {
         assert_eq!(parse("size", text), Err(too_large(text)), "{text:?}");
@@ -124,5 +126,6 @@ fn one_sign_makes_a_size_relative() {
     assert_eq!(request("+ 5k"), Ok(SizeRequest::Grow(5120)));
     assert_eq!(request("-+5k"), Ok(SizeRequest::Shrink(5120)));
     assert_eq!(request("--5k"), Err(SYNTAX));
+    assert_eq!(request("+-5"), Err(too_large("-5")));
     assert_eq!(request("+16E"), Err(too_large("16E")));
 }

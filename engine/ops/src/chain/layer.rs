@@ -2,6 +2,7 @@
 
 use super::mapping::{Found, Mapping, Source};
 use super::qed::QedMapping;
+use super::vhd::VhdMapping;
 use super::vhdx::VhdxMapping;
 use crate::open::{Opened, open};
 use crate::{Layer, LayerError, OpError, ReadAt, Refusal};
@@ -18,6 +19,7 @@ enum Kind<'c> {
     Raw,
     Qcow2(Mapping<'c>),
     Qed(QedMapping<'c>),
+    Vhd(VhdMapping<'c>),
     Vhdx(VhdxMapping<'c>),
 }
 
@@ -58,7 +60,9 @@ impl<'c> Reader<'c> {
                 let (mapping, size) = VhdxMapping::open(layer.file, table)?;
                 Ok(Self { size, kind: Kind::Vhdx(mapping) })
             }
-            Opened::Vhd(_) => Err(Refusal::LayerFormat.into()),
+            Opened::Vhd(image) => {
+                Ok(Self { size: image.virtual_size(), kind: Kind::Vhd(VhdMapping::open(&image, table)?) })
+            }
             Opened::Luks(_) => Err(Refusal::EncryptedLayer.into()),
             Opened::Vmdk(_) => Err(Refusal::LayerFormat.into()),
             Opened::Qed(header) => {
@@ -76,7 +80,7 @@ impl<'c> Reader<'c> {
     pub const fn clusters(&self) -> Clusters {
         match &self.kind {
             // Nothing there is compressed.
-            Kind::Raw | Kind::Qed(_) | Kind::Vhdx(_) => Clusters { size: SECTOR, zstd: false },
+            Kind::Raw | Kind::Qed(_) | Kind::Vhd(_) | Kind::Vhdx(_) => Clusters { size: SECTOR, zstd: false },
             Kind::Qcow2(mapping) => mapping.clusters(),
         }
     }
@@ -90,6 +94,7 @@ impl<'c> Reader<'c> {
             Kind::Raw => Ok(Found { source: Source::At(offset), len }),
             Kind::Qcow2(mapping) => mapping.find(layer.file, offset, len),
             Kind::Qed(mapping) => mapping.find(layer.file, offset, len),
+            Kind::Vhd(mapping) => mapping.find(layer.file, offset, len),
             Kind::Vhdx(mapping) => mapping.find(layer.file, offset, len),
         }
     }

@@ -11,6 +11,7 @@ mod layer;
 mod mapping;
 mod qed;
 mod unpack;
+mod vhd;
 mod vhdx;
 mod zstd;
 

@@ -76,17 +76,42 @@ pub(crate) fn check<D: Disk>(
     teller.report.fragmented_clusters = found.fragmented;
     let apart = check_blocks(disk, (&image, header), &found, &mut teller, scratch)?;
     let blocks_fit = apart && found.check_end(&image).is_ok() && found.over_metadata.is_none();
+    if footer_behind(disk, &image, found.end)? {
+        teller.report.image_end_offset = found.end.saturating_add(SECTOR);
+    }
     // Where blocks lie over each other or over metadata, nothing is written, and bitmaps may be anything.
     teller.repairs &= blocks_fit;
     check_structures(disk, &image, (head_damaged, &found), &mut teller)?;
     if blocks_fit && image.footer.disk_type() == disk_type::DYNAMIC {
         check_bitmaps(disk, &image, header, &mut teller, scratch)?;
+        // A table that has lost its spare entries ends earlier.
+        let found = match teller.repairs {
+            true => survey(disk, &mended(&image, header), image.footer.header_offset(), scratch)?,
+            false => found,
+        };
         let zeroes = what != Repair::Nothing;
         if let Some(offset) = leftover::find(disk, &image, found.end, zeroes, scratch)? {
             teller.find(Damage::VhdLeftover { offset }, zeroes);
         }
     }
     Ok(teller.report)
+}
+
+/// The header as a repair leaves it.
+fn mended(image: &Image, header: &Header) -> Header {
+    let needed = u32::try_from(header.blocks(image.virtual_size())).unwrap_or(u32::MAX);
+    header.with_table(header.table_offset(), needed)
+}
+
+/// Whether a footer like both others stands right behind the last structure, at the byte `end`: then a file that is
+/// longer can be cut there.
+fn footer_behind<R: ReadAt>(disk: &mut R, image: &Image, end: u64) -> Result<bool, IoError> {
+    if image.tail != image.footer || image.trailer(end).is_none() {
+        return Ok(false);
+    }
+    let mut sector = [0; Footer::LEN];
+    disk.read_at(end, &mut sector)?;
+    Ok(Footer::from(sector) == image.footer)
 }
 
 fn check_fixed<D: Disk>(disk: &mut D, image: &Image, teller: &mut Teller<'_>) -> Result<(), IoError> {

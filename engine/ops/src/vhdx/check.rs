@@ -55,9 +55,11 @@ pub(crate) fn check<D: Disk>(
         teller.find(Damage::VhdxRegionTables, repairs);
     }
     places(&image, file_len, &mut teller);
-    survey(disk, &image, file_len, &mut parts, &mut |number, entry, wrong| {
+    let found = survey(disk, &image, file_len, &mut parts, &mut |number, entry, wrong| {
         teller.find(damage(number, entry.offset(), wrong), false);
     })?;
+    teller.report.image_end_offset =
+        image.regions().map(|region| region.end()).fold(found.end, core::cmp::Ord::max);
     Ok(teller.report)
 }
 

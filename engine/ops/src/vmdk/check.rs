@@ -31,12 +31,13 @@ pub(crate) fn check(
             findings(CheckFinding::Damage { what, fixed: false });
         }
     };
-    let mut complete = true;
+    let (mut complete, mut end) = (true, 0);
     match kind {
         Vmdk::Sparse(header) => {
             let (text, scratch) = scratch.split_at_mut_checked(EMBEDDED_LEN).unwrap_or_default();
             said(&descriptor(disk, kind, text)?, &header, &mut see)?;
-            complete &= extent(disk, &header, scratch, &mut see)?;
+            let found = extent(disk, &header, scratch, &mut see)?;
+            (complete, end) = (found.complete, found.end);
         }
         Vmdk::Text => {
             let (text, scratch) = scratch.split_at_mut_checked(TEXT_LEN).unwrap_or_default();
@@ -49,6 +50,7 @@ pub(crate) fn check(
         }
     }
     report.check_errors = u64::from(!complete);
+    report.image_end_offset = end;
     Ok(report)
 }
 
@@ -73,7 +75,7 @@ fn part(
     if header.capacity != line.sectors {
         see(Damage::VmdkDescriptorSize { said: line.sectors, has: header.capacity });
     }
-    extent(file, &header, scratch, see)
+    Ok(extent(file, &header, scratch, see)?.complete)
 }
 
 /// Compares an extent with the descriptor in it.
@@ -88,13 +90,23 @@ fn said(text: &Descriptor<'_>, header: &SparseHeader, see: &mut dyn FnMut(Damage
     Ok(())
 }
 
-/// Checks a sparse extent. Whether all of it could be.
+/// How far a sparse extent was checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// Whether all of it could be.
+    complete: bool,
+    /// Where it ends in its file, in bytes; 0 if that is not known.
+    end: u64,
+}
+
+/// Checks a sparse extent.
 pub(super) fn extent(
     disk: &mut dyn Disk,
     header: &SparseHeader,
     scratch: &mut [u8],
     see: &mut dyn FnMut(Damage),
-) -> Result<bool, OpError> {
+) -> Result<Seen, OpError> {
+    const UNKNOWN: Seen = Seen { complete: true, end: 0 };
     if header.unclean {
         see(Damage::VmdkUnclean);
     }
@@ -102,20 +114,25 @@ pub(super) fn extent(
         Ok(walk) => walk,
         Err(ImageError::VmdkDirectoryOffset { sector }) => {
             see(Damage::VmdkDirectory { sector });
-            return Ok(true);
+            return Ok(UNKNOWN);
         }
         Err(ImageError::VmdkOverlap { sector }) => {
             see(Damage::VmdkOverlap { sector });
-            return Ok(true);
+            return Ok(UNKNOWN);
         }
         Err(other) => return Err(other.into()),
     };
     let ran = walk.run::<_, PlanError>(disk, scratch, &mut |finding| see(damage(finding)));
     match ran {
-        Ok((counts, _)) => Ok(counts.complete || is_compressed(header)),
+        // A compressed grain is as long as its own head says.
+        Ok(_) if is_compressed(header) => Ok(UNKNOWN),
+        Ok((counts, _)) => {
+            let end = counts.metadata_end.max(counts.grain_end).saturating_mul(SECTOR);
+            Ok(Seen { complete: counts.complete, end })
+        }
         Err(PlanError::Image(ImageError::VmdkOverlap { sector })) => {
             see(Damage::VmdkOverlap { sector });
-            Ok(true)
+            Ok(UNKNOWN)
         }
         Err(other) => Err(other.into()),
     }

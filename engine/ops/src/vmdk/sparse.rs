@@ -5,7 +5,7 @@ use crate::resize::OnDisk;
 use crate::{Disk, Format, OpError, ResizeAction, ResizeOutcome};
 use instar_formats::vmdk::edit::{Edit, rewrite};
 use instar_formats::vmdk::{Descriptor, EMBEDDED_LEN, NO_PARENT, SECTOR, SPLIT_SECTORS, SparseHeader};
-use instar_planner::vmdk::{grow, shrink, text};
+use instar_planner::vmdk::{grow, mend, shrink, text};
 use instar_planner::{Request, ResizeError};
 
 /// Resizes it.
@@ -34,9 +34,9 @@ pub(super) fn resize(
     let len = disk.len();
     let disk = &mut OnDisk(disk);
     let file_size_after = match action {
-        ResizeAction::NoOp if done => len,
         ResizeAction::NoOp => {
             text::replace(disk, EMBEDDED_AT, old_text, new_text)?;
+            mend(disk, header, scratch)?;
             len
         }
         ResizeAction::Grow => {

@@ -11,7 +11,7 @@ use instar_formats::ImageError;
 use instar_formats::vmdk::edit::{self, Edit, rewrite};
 use instar_formats::vmdk::header::flags;
 use instar_formats::vmdk::{Descriptor, Extent, NO_PARENT, SECTOR, SECTOR_LEN, TEXT_LEN};
-use instar_planner::vmdk::{Grow, Shrink, create, grow, shrink, text};
+use instar_planner::vmdk::{Grow, Shrink, create, grow, mend, shrink, text};
 use instar_planner::{Request, ResizeError};
 
 /// Bytes of zeros that are written at a time.
@@ -67,8 +67,12 @@ pub(super) fn resize(
     };
     let (said_len, last) = (said.text().len(), last_of(&said, edit.kept)?);
     match action {
-        ResizeAction::NoOp if last.sectors == edit.last => return Ok(outcome),
-        ResizeAction::NoOp => {}
+        ResizeAction::NoOp => {
+            mended(extents, &last, scratch)?;
+            if last.sectors == edit.last {
+                return Ok(outcome);
+            }
+        }
         ResizeAction::Grow => {
             wanted(extents, &layout, &edit)?;
             let job = Growth { edit: &edit, last: &last, mode: request.preallocation };
@@ -84,6 +88,13 @@ pub(super) fn resize(
         outcome.file_size_after = keep.max(anew.len() as u64);
     }
     Ok(outcome)
+}
+
+/// Does what an interrupted shrink has left to do in the last extent.
+fn mended(extents: &mut [&mut dyn Disk], line: &Extent<'_>, scratch: &mut [u8]) -> Result<(), OpError> {
+    let Some(file) = extents.last_mut().filter(|_| !line.kind.is_flat()) else { return Ok(()) };
+    let header = header(&mut **file)?;
+    Ok(mend(&mut OnDisk(&mut **file), &header, scratch)?)
 }
 
 /// How large every extent is.

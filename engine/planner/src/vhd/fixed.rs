@@ -7,7 +7,7 @@
 //!
 //! A file that shrinks first gets the new size, by one write to the footer it has. Then the footer is
 //! written behind the new end, over data that is given up; whether the file is cut there or not, there is a
-//! footer of the new size at its end.
+//! footer of the new size at its end. The same resize again does what is left of either.
 
 use super::{has_space, write_footer, zero};
 use crate::{IoError, Patch, Preallocation, ResizeError, Target};
@@ -40,6 +40,16 @@ pub fn plan(image: &Image, new: Footer, mode: Preallocation) -> Result<Plan, cra
     // Virtual PC leaves room between a disk and its footer: a small grow fits there.
     let new_trailer = if shrinks { size } else { size.max(trailer) };
     Ok(Plan { old: image.footer, new, trailer, new_trailer, mode })
+}
+
+/// What is left to do where the size stays: a file that is longer than the disk is cut, with the footer at its end.
+#[must_use]
+pub fn unfinished(image: &Image) -> Option<Plan> {
+    let (size, current) = (image.virtual_size(), image.footer.current_size());
+    let trailer = image.trailer(size).filter(|_| image.tail.fits_fixed(image.file_len))?;
+    let new_trailer = size.max(current).checked_next_multiple_of(SECTOR)?;
+    let (old, new) = (image.footer, image.footer);
+    (new_trailer < trailer).then_some(Plan { old, new, trailer, new_trailer, mode: Preallocation::Off })
 }
 
 impl Plan {

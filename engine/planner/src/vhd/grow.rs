@@ -14,6 +14,8 @@
 //!    precedes the size: with a table that is too short QEMU opens nothing.
 //! 5. The footer in front, then the one at the end.
 //!
+//! If one of the first three fails, say for want of space, a footer is put where it was, and the file can be cut behind it.
+//!
 //! There is a barrier after each step. Every step can be done again; a resize of what a crash has left, to the
 //! same size or another one, does what was left undone.
 
@@ -120,6 +122,14 @@ impl Plan {
 
     /// Carries it out.
     pub fn run<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<(), IoError> {
+        self.prepare(image, scratch).inspect_err(|_| self.give_up(image))?;
+        write_header(image, self.old.header_offset(), &self.header)?;
+        write_footer(image, 0, &self.new)?;
+        write_footer(image, self.new_trailer, &self.new)
+    }
+
+    /// Does all that nobody sees yet.
+    fn prepare<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<(), IoError> {
         if self.trailer != Some(self.new_trailer) {
             write_footer(image, self.new_trailer, &self.old)?;
         }
@@ -127,10 +137,15 @@ impl Plan {
         self.write_blocks(image, scratch)?;
         image.apply(Patch::Barrier)?;
         self.write_table(image, scratch)?;
-        image.apply(Patch::Barrier)?;
-        write_header(image, self.old.header_offset(), &self.header)?;
-        write_footer(image, 0, &self.new)?;
-        write_footer(image, self.new_trailer, &self.new)
+        image.apply(Patch::Barrier)
+    }
+
+    /// Puts a footer where it was before, so that the file can be cut behind that.
+    fn give_up<T: Target>(&self, image: &mut T) {
+        if let Some(trailer) = self.trailer.filter(|at| *at != self.new_trailer) {
+            // There is one at the end of the file, whether this can be done or not.
+            let _ = write_footer(image, trailer, &self.old);
+        }
     }
 
     /// Zeroes what the block with the old end holds behind it: a shrink or another tool may have left it.

@@ -24,7 +24,7 @@ use instar_formats::vhd::{FOOTER_LEN, Footer, Geometry, Header, Image, MAX_SIZE,
 
 pub use mend::{Mended, mend, unmended};
 pub use overlap::{Overlaps, overlaps};
-pub use table::{Cursor, Survey, each_entry, survey};
+pub use table::{Cursor, Survey, each_entry, place, survey};
 
 /// Whose images have a table of their own behind the block allocation table, which no header names.
 const XEN: [u8; 4] = *b"tap\0";
@@ -90,10 +90,13 @@ pub fn plan_resize<T: Target>(
         plan.new_virtual_size = new.virtual_size();
     }
     let Some(header) = &image.header else {
-        if stays {
-            return Ok(plan);
-        }
-        let fixed = fixed::plan(image, new, request.preallocation)?;
+        let fixed = match stays {
+            false => fixed::plan(image, new, request.preallocation)?,
+            true => match fixed::unfinished(image) {
+                Some(fixed) => fixed,
+                None => return Ok(plan),
+            },
+        };
         plan.file_size_after = fixed.file_end();
         plan.preallocate = fixed.preallocate();
         return Ok(Plan { work: Work::Fixed(fixed), ..plan });

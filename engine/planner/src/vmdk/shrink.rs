@@ -284,7 +284,12 @@ impl Mover<'_, '_> {
 }
 
 /// Writes the sectors of a table that differ from what is there.
-fn write_changes<T: Target>(image: &mut T, at: u64, table: &[u8], len: usize) -> Result<(), IoError> {
+pub(super) fn write_changes<T: Target>(
+    image: &mut T,
+    at: u64,
+    table: &[u8],
+    len: usize,
+) -> Result<(), IoError> {
     let mut there = [0; TABLE];
     let there = there.get_mut(..len).unwrap_or_default();
     image.read_at(byte(at), there)?;
