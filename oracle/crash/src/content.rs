@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use oracle_case::Content;
 
+use crate::blocks::Piece;
 use crate::format::{Place, SUBCLUSTERS};
 use crate::image::{Image, to_usize};
 use crate::overlay::Overlay;
@@ -93,6 +94,19 @@ impl Preserved {
         }
     }
 
+    /// Whether an image whose disk lies in `pieces` still holds them, and zeros from there to `to`.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn check_pieces(&self, image: &Image, pieces: &[Piece], to: u64) -> Result<(), String> {
+        let beyond = (self.len, to.max(self.len), 0);
+        let mut ranges = self.raw.iter().chain([&beyond]);
+        match ranges.find(|(from, to, byte)| !lie_filled(image, pieces, (*from, *to), *byte)) {
+            Some((from, to, byte)) => Err(format!("bytes {from} to {to} of the disk are not all {byte}")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a walked qcow2 image still holds them, and zeros from there to `to`.
     ///
     /// # Errors
@@ -119,6 +133,24 @@ impl Preserved {
         let lost = self.clusters.keys().filter(|guest| !found(guest)).min();
         format!("guest cluster {} is gone", lost.copied().unwrap_or_default())
     }
+}
+
+/// Whether all bytes of a disk from one offset to another are `byte`.
+fn lie_filled(image: &Image, pieces: &[Piece], (from, to): (u64, u64), byte: u8) -> bool {
+    let mut at = from;
+    for piece in &pieces[pieces.partition_point(|p| p.guest + p.len <= from)..] {
+        if piece.guest >= to {
+            break;
+        }
+        let (start, end) = (piece.guest.max(at), (piece.guest + piece.len).min(to));
+        let filled =
+            |file: &Image| file.is_filled(piece.at + (start - piece.guest), end.saturating_sub(start), byte);
+        if start > at && byte != 0 || !image.file(piece.file).is_some_and(filled) {
+            return false;
+        }
+        at = end;
+    }
+    at >= to || byte == 0
 }
 
 /// What the cluster at `place` holds now, if that is not zeros.

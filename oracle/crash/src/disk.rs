@@ -1,5 +1,8 @@
 //! Disks that instar resizes in this process: one that records, and one that fails when it is told to.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use instar_ops::disk::{Direction, IoError};
 use instar_ops::{Disk, Preallocation, ReadAt, ResizeOutcome};
 
@@ -11,31 +14,41 @@ use crate::trace::{Op, SECTOR, Trace};
 pub struct MemoryDisk<'i> {
     image: &'i mut Image,
     len: u64,
-    trace: Option<Trace>,
+    recorder: Option<Recorder>,
+}
+
+/// Where the changes of a disk are noted.
+#[derive(Debug, Clone)]
+struct Recorder {
+    /// The number of its file.
+    file: usize,
+    trace: Rc<RefCell<Trace>>,
+}
+
+impl Recorder {
+    fn note(&self, op: Op) {
+        let op = if self.file == 0 { op } else { Op::In { file: self.file, op: Box::new(op) } };
+        self.trace.borrow_mut().push(op);
+    }
 }
 
 impl<'i> MemoryDisk<'i> {
     /// The disk.
     pub fn new(image: &'i mut Image) -> Self {
         let len = image.len();
-        Self { image, len, trace: None }
+        Self { image, len, recorder: None }
     }
 
-    /// The same, with every change recorded.
-    pub fn recording(image: &'i mut Image) -> Self {
-        Self { trace: Some(Trace::new()), ..Self::new(image) }
-    }
-
-    /// What was recorded.
-    #[must_use]
-    pub fn into_trace(self) -> Trace {
-        self.trace.unwrap_or_default()
+    /// The same, with every change noted in `trace` as one of the file of this number. Flushes of all files that share a
+    /// trace are flushes of all of them: a disk in several files is to be done with one before it goes on to the next.
+    pub fn recording(image: &'i mut Image, file: usize, trace: &Rc<RefCell<Trace>>) -> Self {
+        Self { recorder: Some(Recorder { file, trace: Rc::clone(trace) }), ..Self::new(image) }
     }
 
     fn change(&mut self, op: Op) {
         op.apply(self.image);
-        if let Some(trace) = &mut self.trace {
-            trace.push(op);
+        if let Some(recorder) = &self.recorder {
+            recorder.note(op);
         }
     }
 }
@@ -53,7 +66,7 @@ impl ReadAt for MemoryDisk<'_> {
 
 impl Disk for MemoryDisk<'_> {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
-        if self.trace.is_none() {
+        if self.recorder.is_none() {
             self.image.write(offset, data);
         } else {
             self.change(Op::Write { offset, data: data.to_vec() });
@@ -67,8 +80,8 @@ impl Disk for MemoryDisk<'_> {
     }
 
     fn flush(&mut self) -> Result<(), IoError> {
-        if let Some(trace) = &mut self.trace {
-            trace.flush();
+        if let Some(recorder) = &self.recorder {
+            recorder.trace.borrow_mut().flush();
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! What resizes an image and tells what it did to the file.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 
 use instar_ops::{OpError, ResizeOutcome, ResizeRequest};
 
 use crate::disk::{Failure, MemoryDisk, finish};
 use crate::image::Image;
+use crate::split;
 use crate::trace::{Op, Trace};
 
 /// What a resize did.
@@ -93,9 +96,26 @@ impl Engine for InProcess {
     }
 
     fn resize(&self, image: &Image, request: &ResizeRequest, _: &Path) -> Result<Traced, String> {
-        let (mut copy, beside) = (image.clone(), image.beside());
-        let mut disk = MemoryDisk::recording(&mut copy);
-        let outcome = beside.resize(&mut disk, request).map_err(|e| e.to_string());
-        Ok(Traced::finished(disk.into_trace(), outcome, request, image))
+        let (mut copy, beside, trace) = (image.clone(), image.beside(), Rc::new(RefCell::new(Trace::new())));
+        if image.has_extents() {
+            let outcome = split::resize(&mut copy, request, &trace).map_err(|e| e.to_string());
+            return Ok(Traced { trace: trace.take(), calls: Vec::new(), outcome });
+        }
+        let outcome = beside.resize(&mut MemoryDisk::recording(&mut copy, 0, &trace), request);
+        Ok(Traced::finished(trace.take(), outcome.map_err(|e| e.to_string()), request, image))
     }
+}
+
+/// Resizes `image` and does what is left to do to its files.
+///
+/// # Errors
+/// instar's.
+pub fn whole(image: &mut Image, request: &ResizeRequest) -> Result<(), OpError> {
+    if image.has_extents() {
+        return split::resize(image, request, &Rc::default()).map(|_| ());
+    }
+    let beside = image.beside();
+    let outcome = beside.resize(&mut MemoryDisk::new(image), request)?;
+    finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
+    Ok(())
 }

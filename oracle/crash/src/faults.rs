@@ -13,9 +13,12 @@ const MOST_CALLS: usize = 256;
 /// Gets the number of a call, how it failed, what the image has become, and what was wrong with the answer.
 pub type Each<'e> = dyn FnMut(usize, Failure, &mut Image, Result<(), Bad>) + 'e;
 
-/// Resizes `image` with one call after the other failing. `each` is told after each; the image is
+/// Resizes `image`, all of whose disk is in its own file, with one call after the other failing. `each` is told after each; the image is
 /// rewound to its mark after that.
 pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Each) {
+    if image.has_extents() {
+        return;
+    }
     let (calls, beside) = (calls(image, request), image.beside());
     for call in (0..calls).step_by(calls.div_ceil(MOST_CALLS).max(1)) {
         let mut failures = vec![Failure::Errno(EIO)];

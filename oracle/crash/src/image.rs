@@ -1,5 +1,7 @@
 //! An image in memory as pages that are not zero: thousands of variants of it share what they have in common.
 
+mod extents;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
@@ -8,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::beside::Beside;
+use extents::Extent;
 use oracle_judge::sparse;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -54,7 +57,8 @@ fn share(index: u64, hash: u128) -> u128 {
     if hash == 0 { 0 } else { (hash ^ u128::from(index)).wrapping_mul(spread) ^ hash.rotate_left(41) }
 }
 
-/// A sparse image in memory. It remembers how it was at a mark, and can go back there.
+/// A sparse image in memory, with the other files that its disk is in, if there are any. It remembers how it was at a mark,
+/// and can go back there.
 #[derive(Debug, Clone, Default)]
 pub struct Image {
     pages: BTreeMap<u64, Arc<Page>>,
@@ -65,6 +69,7 @@ pub struct Image {
     /// The sum of the pages' shares at the mark.
     marked_sum: u128,
     beside: Arc<Beside>,
+    extents: Vec<Extent>,
 }
 
 impl Image {
@@ -87,11 +92,12 @@ impl Image {
         Ok(image)
     }
 
-    /// Writes the image to a new sparse file.
+    /// Writes the image to a new sparse file, and its other files beside that.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// A file cannot be written.
     pub fn store(&self, path: &Path) -> io::Result<()> {
+        self.store_extents(path)?;
         let file = File::create(path)?;
         file.set_len(self.len)?;
         for (index, page) in &self.pages {
@@ -129,7 +135,8 @@ impl Image {
     /// Bytes that are in memory: the pages that are not holes.
     #[must_use]
     pub fn allocated(&self) -> u64 {
-        self.pages.len() as u64 * PAGE_LEN
+        let extents: u64 = self.extents.iter().map(Extent::allocated).sum();
+        self.pages.len() as u64 * PAGE_LEN + extents
     }
 
     /// From here on, [`Self::rewind`] comes back to what the image is now.
@@ -138,6 +145,7 @@ impl Image {
         self.marked_len = self.len;
         let shares = self.pages.iter().map(|(index, page)| share(*index, page.hash()));
         self.marked_sum = shares.fold(0, u128::wrapping_add);
+        self.extents.iter_mut().for_each(Extent::mark);
     }
 
     /// Undoes everything since the mark.
@@ -149,6 +157,7 @@ impl Image {
                 None => self.pages.remove(&index),
             };
         }
+        self.extents.iter_mut().for_each(Extent::rewind);
     }
 
     /// A hash of the length and all bytes, whichever way the image came to have them.
@@ -159,7 +168,8 @@ impl Image {
             let hash = |page: Option<&Arc<Page>>| page.map_or(0, |p| share(*index, p.hash()));
             sum = sum.wrapping_sub(hash(before.as_ref())).wrapping_add(hash(self.pages.get(index)));
         }
-        share(self.len, sum | 1 << 127).wrapping_add(sum)
+        let extents = self.extents.iter().map(Extent::hash).fold(0, u128::wrapping_add);
+        share(self.len, sum | 1 << 127).wrapping_add(sum).wrapping_add(extents)
     }
 
     /// Fills `buf` from `offset`, with zeros for holes and for what is past the end.
@@ -217,6 +227,9 @@ impl Image {
 
     /// Writes; past the end, the image grows.
     pub fn write(&mut self, offset: u64, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
         self.len = self.len.max(offset + data.len() as u64);
         self.put(offset, data);
     }

@@ -1,15 +1,20 @@
 //! Whether what a crash left is a good image.
 
+mod recovery;
+
 use std::collections::HashMap;
 
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, Format, OpError, Preallocation, Repair, ResizeError,
+    CheckFinding, CheckReport, CheckRequest, Format, Identity, OpError, Preallocation, Repair, ResizeError,
     ResizeRequest, SizeRequest, check,
 };
 use oracle_case::Content;
 
+use crate::blocks;
+
 use crate::content::Preserved;
-use crate::disk::{MemoryDisk, finish};
+use crate::disk::MemoryDisk;
+use crate::engine::whole;
 use crate::format::DIRTY;
 use crate::image::Image;
 use crate::kept::Kept;
@@ -58,10 +63,14 @@ impl Bad {
 }
 
 /// What a good image looked like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Good {
-    /// Whether it has the new size.
+    /// Its size in bytes; for raw the length of the file.
+    pub size: u64,
+    /// Whether that is the new size.
     pub is_new: bool,
+    /// What the format's own recovery, or the same resize, has to do, if there is something.
+    pub unfinished: Option<&'static str>,
     /// Clusters that are leaked.
     pub leaks: u64,
     /// Clusters past the end of the file that have a refcount: a resize that extends the file makes them leaks.
@@ -113,6 +122,22 @@ impl Judge {
             step.preserved = Preserved::qcow2(content, step.old.min(new), image, &self.walk);
             step.kept = Kept::of(image, &self.walk);
         }
+        if blocks::knows(format) {
+            let reading = blocks::read(format, image).map_err(|what| Bad::new("corrupt", what))?;
+            if reading.size != content.size() {
+                return Err(Bad::new("size", format!("{} bytes, not {}", reading.size, content.size())));
+            }
+            step.old = reading.size;
+            step.preserved = Preserved::raw(content, step.old.min(new));
+        }
+        if blocks::knows(format) {
+            let reading = blocks::read(format, image).map_err(|what| Bad::new("corrupt", what))?;
+            if reading.size != content.size() {
+                return Err(Bad::new("size", format!("{} bytes, not {}", reading.size, content.size())));
+            }
+            step.old = reading.size;
+            step.preserved = Preserved::raw(content, step.old.min(new));
+        }
         self.good(image, &step)?;
         Ok(step)
     }
@@ -130,7 +155,9 @@ impl Judge {
         meanwhile: impl FnOnce(&Image, &Good),
     ) -> Result<Good, Bad> {
         let good = self.good(image, step)?;
-        if !good.unclean {
+        if blocks::knows(step.format) {
+            self.recovered(image, step, &good)?;
+        } else if !good.unclean {
             self.engine_check(image, step, good.leaks)?;
         }
         meanwhile(image, &good);
@@ -145,7 +172,7 @@ impl Judge {
         let (hash, leaks) = (image.hash(), good.leaks + good.leaks_past_end);
         if self.ends.get(&hash).is_none_or(|known| *known > leaks) {
             let end = self.good(image, step)?;
-            self.ended(image, step, &end, leaks)?;
+            self.ended(image, step, &end, (leaks, true))?;
             self.ends.insert(hash, end.leaks);
         }
         Ok(good)
@@ -157,7 +184,7 @@ impl Judge {
     /// What is wrong.
     pub fn judge_end(&mut self, image: &Image, step: &Step) -> Result<Good, Bad> {
         let end = self.good(image, step)?;
-        self.ended(image, step, &end, step.leaks)?;
+        self.ended(image, step, &end, (step.leaks, false))?;
         Ok(end)
     }
 
@@ -203,14 +230,18 @@ impl Judge {
             size: SizeRequest::Absolute(step.new),
             shrink: true,
             preallocation: Preallocation::Off,
-            identity: Default::default(),
+            // Not that of the resize before: what is new twice would be the same thing.
+            identity: Identity { random: [0x5a; 64], unix_time: 0 },
         };
-        let outcome = image.beside().resize(&mut MemoryDisk::new(image), &request)?;
-        finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
-        Ok(())
+        // Somebody has removed what a crash has left beside the image.
+        image.keep_only(&blocks::extent_names(image));
+        whole(image, &request)
     }
 
     fn good(&mut self, image: &Image, step: &Step) -> Result<Good, Bad> {
+        if blocks::knows(step.format) {
+            return Self::good_blocks(image, step);
+        }
         let mut unclean = false;
         let (size, leaks, leaks_past_end) = match step.format {
             Format::Raw => (image.len(), 0, 0),
@@ -247,7 +278,7 @@ impl Judge {
         if step.format == Format::Qcow2 {
             step.kept.check(image, &self.walk, step.new).map_err(|what| Bad::new("kept", what))?;
         }
-        Ok(Good { is_new, leaks, leaks_past_end, bitmaps, in_use, unclean })
+        Ok(Good { size, is_new, unfinished: None, leaks, leaks_past_end, bitmaps, in_use, unclean })
     }
 
     /// instar's own check must come to the same.
@@ -276,7 +307,7 @@ impl Judge {
         Ok(())
     }
 
-    fn ended(&self, image: &Image, step: &Step, end: &Good, leaks: u64) -> Result<(), Bad> {
+    fn ended(&self, image: &Image, step: &Step, end: &Good, (leaks, again): (u64, bool)) -> Result<(), Bad> {
         if !end.is_new {
             return Err(Bad::new("end", format!("ends at another size than {}", step.new)));
         }
@@ -290,8 +321,10 @@ impl Judge {
         let beyond = match step.format {
             Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
             Format::Qcow2 => self.walk.beyond(),
+            format if blocks::knows(format) => end.unfinished.map(str::to_owned),
             other => return Err(Bad::of_format(other)),
         };
-        beyond.map_or(Ok(()), |what| Err(Bad::new("beyond", format!("beyond the new end: {what}"))))
+        beyond.map_or(Ok(()), |what| Err(Bad::new("beyond", format!("beyond the new end: {what}"))))?;
+        if blocks::knows(step.format) { Self::is_clean(image, step.format, again) } else { Ok(()) }
     }
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod beside;
+mod blocks;
 mod campaign;
 mod content;
 mod disk;
@@ -27,6 +28,7 @@ mod parts;
 mod question;
 mod report;
 mod scratch;
+mod split;
 mod states;
 mod trace;
 mod walk;

@@ -1,6 +1,7 @@
 //! Which states a real qemu-img is asked about: it takes as long for one as the rest of the oracle for a hundred.
 
 use std::cmp::Ordering;
+use std::mem::{Discriminant, discriminant};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::states::Part;
 /// What kind of state it is: qemu-img is asked about the first of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kind {
-    is_raw: bool,
+    format: Discriminant<Format>,
     direction: Ordering,
     made: Made,
     is_new: bool,
@@ -54,7 +55,7 @@ impl Kind {
             Cause::End | Cause::Refused | Cause::Engines => Made::End,
         };
         Self {
-            is_raw: step.format == Format::Raw,
+            format: discriminant(&step.format),
             direction: step.new.cmp(&step.old),
             made,
             is_new: good.is_new,

@@ -29,6 +29,28 @@ pub enum Op {
         /// The new length.
         len: u64,
     },
+    /// One of these in another file of the disk.
+    In {
+        /// Its number ([`Image::file`]).
+        file: usize,
+        /// What.
+        op: Box<Op>,
+    },
+    /// A file is made, and is empty.
+    Make {
+        /// Its name.
+        name: String,
+    },
+    /// A file takes the place of the image's own, whole or not at all.
+    Replace {
+        /// What it holds.
+        data: Vec<u8>,
+    },
+    /// A file is removed.
+    Remove {
+        /// Its number.
+        file: usize,
+    },
 }
 
 impl Op {
@@ -38,6 +60,16 @@ impl Op {
             Self::Write { offset, data } => image.write(*offset, data),
             Self::Zero { offset, len, unmap } => image.zero(*offset, *len, *unmap),
             Self::SetLen { len } => image.set_len(*len),
+            Self::In { file, op } => {
+                if let Some(image) = image.file_mut(*file) {
+                    op.apply(image);
+                }
+            }
+            Self::Make { name } => {
+                image.make(name);
+            }
+            Self::Replace { data } => image.replace(data),
+            Self::Remove { file } => image.remove(*file),
         }
     }
 
@@ -46,7 +78,8 @@ impl Op {
         match self {
             Self::Write { offset, data } => (*offset, offset + data.len() as u64),
             Self::Zero { offset, len, .. } => (*offset, offset.saturating_add(*len)),
-            Self::SetLen { .. } => (0, 0),
+            Self::In { op, .. } => op.range(),
+            Self::SetLen { .. } | Self::Make { .. } | Self::Replace { .. } | Self::Remove { .. } => (0, 0),
         }
     }
 
@@ -59,6 +92,12 @@ impl Op {
 
     /// Does only what falls into the sectors `from..to`, counted from the first that it touches.
     pub fn apply_sectors(&self, image: &mut Image, from: u64, to: u64) {
+        if let Self::In { file, op } = self {
+            if let Some(image) = image.file_mut(*file) {
+                op.apply_sectors(image, from, to);
+            }
+            return;
+        }
         let (start, end) = self.range();
         let at = |n: u64| (start / SECTOR).saturating_add(n).saturating_mul(SECTOR).clamp(start, end);
         let (from, to) = (at(from), at(to));
@@ -68,7 +107,7 @@ impl Op {
                 image.write(from, &data[to_usize(from - start)..to_usize(to - start)])
             }
             Self::Zero { unmap, .. } => image.zero(from, to - from, *unmap),
-            Self::SetLen { .. } => {}
+            _ => {}
         }
     }
 }
