@@ -43,7 +43,7 @@ const SCATTERED: &[&str] = &[
     "write -q 1000G 64k",
 ];
 
-const JOBS: [Job; 14] = [
+const JOBS: [Job; 21] = [
     job("1 MiB to 2 MiB", ("-f qcow2", "1M"), &[], "2M"),
     job("1 GiB to 2 GiB", ("-f qcow2", "1G"), &[], "2G"),
     job("1 GiB with 256 MiB of data to 1 TiB", ("-f qcow2", "1G"), &["write -q 0 256M"], "1T"),
@@ -61,7 +61,17 @@ const JOBS: [Job; 14] = [
     Job { snapshots: 100, ..shrink("100 snapshots, 1 GiB to 1 MiB", ("-f qcow2", "1G"), &[], "1M") },
     job("raw 1 GiB to 2 GiB", ("-f raw", "1G"), &[], "2G"),
     shrink("raw 2 GiB to 1 GiB", ("-f raw", "2G"), &[], "1G"),
+    job("VHD 1 GiB to 2040 GiB", ("-f vpc", "1G"), FEW, "2040G"),
+    shrink("VHD 2040 GiB to 1 GiB", ("-f vpc", "2040G"), FEW, "1G"),
+    job("VHDX 1 TiB to 64 TiB", ("-f vhdx", "1T"), FEW, "64T"),
+    job("VHDX 1 TiB to 64 TiB, 1 MiB blocks", ("-f vhdx -o block_size=1M", "1T"), FEW, "64T"),
+    shrink("VHDX 64 TiB to 1 TiB, 1 MiB blocks", ("-f vhdx -o block_size=1M", "64T"), FEW, "1T"),
+    job("VMDK 1 GiB to 2 TiB", ("-f vmdk", "1G"), FEW, "2T"),
+    shrink("VMDK 2 TiB to 1 GiB", ("-f vmdk", "2T"), FEW, "1G"),
 ];
+
+/// Some blocks of a disk of 1 GiB or more, the last ones first.
+const FEW: &[&str] = &["write -q 1000M 1M", "write -q 0 1M", "write -q 500M 8M"];
 
 const fn job(
     name: &'static str,
@@ -137,7 +147,7 @@ fn measure(job: &Job, subjects: &[Subject], rounds: usize, dir: &Path) -> Result
         if round > 0 && start.elapsed() > ENOUGH {
             break;
         }
-        for (subject, costs) in subjects.iter().zip(&mut costs) {
+        for (subject, costs) in subjects.iter().zip(&mut costs).filter(|(subject, _)| subject.resizes(job)) {
             let image = dir.join("image");
             sparse::copy(&fixture, &image)?;
             // Or the resize's flush would have to write the copy out.
@@ -148,6 +158,10 @@ fn measure(job: &Job, subjects: &[Subject], rounds: usize, dir: &Path) -> Result
     }
     print!("| {:<38}", job.name);
     for costs in &mut costs {
+        if costs.is_empty() {
+            print!(" | {:>20}", "-");
+            continue;
+        }
         costs.sort_by_key(|cost| cost.time);
         let time = costs.get(costs.len() / 2).context("no rounds")?.time;
         let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
@@ -185,7 +199,14 @@ fn resize(subject: &Subject, job: &Job, image: &Path) -> Result<Cost> {
 }
 
 fn format(job: &Job) -> &'static str {
-    if job.create.0.starts_with("-f raw") { "raw" } else { "qcow2" }
+    job.create.0.split(' ').nth(1).unwrap_or("raw")
+}
+
+impl Subject {
+    /// Whether the program resizes images of the job's format.
+    fn resizes(&self, job: &Job) -> bool {
+        self.name != "qemu-img" || matches!(format(job), "raw" | "qcow2")
+    }
 }
 
 /// Runs a command that must succeed.

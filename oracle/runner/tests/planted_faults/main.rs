@@ -148,10 +148,13 @@ fn no_fault(faults: &[Fault]) -> Result<(), Failed> {
 
 fn no_fault_for_crash() -> Result<(), Failed> {
     let oracle = tree()?.build("oracle", "no-fault", None).map_err(text)?;
-    match crash(&oracle, "no-fault", "qcow2").map_err(text)? {
-        (Some(AGREED), _) => Ok(()),
-        (code, kinds) => Err(format!("exit {code:?}, bad states: {kinds:?}").into()),
+    for format in ["qcow2", "vpc", "vhdx", "vmdk"] {
+        match crash(&oracle, "no-fault", format).map_err(text)? {
+            (Some(AGREED), _) => {}
+            (code, kinds) => return Err(format!("{format}: exit {code:?}, bad states: {kinds:?}").into()),
+        }
     }
+    Ok(())
 }
 
 fn no_fault_for_tests() -> Result<(), Failed> {
