@@ -43,6 +43,7 @@ mod version;
 use args::Command;
 use error::CliError;
 use message::{Program, to_stdout};
+pub use size::{SizeError, parse_request};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use usage::Request;

@@ -28,6 +28,7 @@ mod vhdx;
 mod vmdk;
 pub mod wire;
 
+pub use chain::read_layers;
 pub use check::{check, check_with, resize_mended};
 pub use companions::{Attached, Companions, Layer, LayerShape, MAX_EXTENTS, MAX_LAYERS};
 pub use create::{create, create_with};

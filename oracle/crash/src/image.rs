@@ -98,7 +98,14 @@ impl Image {
     /// A file cannot be written.
     pub fn store(&self, path: &Path) -> io::Result<()> {
         self.store_extents(path)?;
-        let file = File::create(path)?;
+        self.store_to(&File::create(path)?)
+    }
+
+    /// Writes the image to an empty file, without its other files.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn store_to(&self, file: &File) -> io::Result<()> {
         file.set_len(self.len)?;
         for (index, page) in &self.pages {
             let start = index * PAGE_LEN;

@@ -5,12 +5,13 @@ use crate::equipment::{self, elders};
 use crate::run::{in_directory, workplace};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use instar_vmm::hostile;
 use oracle_case::child::Tool;
 use oracle_case::{Case, Maker, Tools, build};
 use oracle_hostile::RECIPES;
 use oracle_judge::Subject;
 use oracle_judge::subject::{IMAGE, run_tool};
-use oracle_targets::{ALL, Input};
+use oracle_targets::{ALL, Input, WORDS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ pub fn run(args: &CorpusArgs) -> Result<ExitCode> {
     let archive = Archive::at(args.archive.as_deref())?;
     let tools = equipment::makers(&archive, &[])?;
     let mut seeds = Seeds::default();
+    plays(&mut seeds);
     cases(args.cases, &tools, dir.path(), &mut seeds)?;
     for recipe in RECIPES {
         let bytes = recipe.make(&dir.path().join(recipe.name), &tools)?;
@@ -100,6 +102,13 @@ pub fn run(args: &CorpusArgs) -> Result<ExitCode> {
         }
     }
     seeds.write(&args.to)
+}
+
+/// What needs no image.
+fn plays(seeds: &mut Seeds) {
+    let all = [("guest_report", hostile::reports()), ("virtio_request", hostile::requests())];
+    all.into_iter().for_each(|(target, bytes)| bytes.into_iter().for_each(|seed| seeds.add(target, seed)));
+    WORDS.iter().for_each(|word| seeds.add("size_argument", word.as_bytes().to_vec()));
 }
 
 /// What a fuzzer shall begin with, by target.
@@ -120,6 +129,7 @@ impl Seeds {
         seed.truncate(MOST_BYTES);
         self.add("open_any", seed.clone());
         self.add(&format!("open_{format}"), seed.clone());
+        self.add(&format!("read_{format}"), seed.clone());
         if format == "qcow2" {
             self.add("crash_states", seed.clone());
         }

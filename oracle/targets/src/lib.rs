@@ -10,10 +10,13 @@ mod case;
 mod crash;
 mod input;
 mod open;
+mod read;
 mod resize;
 mod scratch;
+mod size;
 mod target;
 mod watched;
 
 pub use input::{Input, MOST_LEN};
+pub use size::WORDS;
 pub use target::{ALL, Target, run};

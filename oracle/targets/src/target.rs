@@ -1,6 +1,6 @@
 //! The targets by name.
 
-use crate::{case, crash, open, resize};
+use crate::{case, crash, open, read, resize, size};
 use instar_ops::Format;
 
 /// What a fuzzer runs.
@@ -36,6 +36,10 @@ targets! {
     "open_vhd", "info, check and repair of bytes as VHD", |data| open::run(Some(Format::Vhd), data);
     "open_vhdx", "info, check and repair of bytes as VHDX", |data| open::run(Some(Format::Vhdx), data);
     "open_vmdk", "info, check and repair of bytes as VMDK", |data| open::run(Some(Format::Vmdk), data);
+    "read_qcow2", "a qcow2 disk read as another reader reads it", read::run;
+    "guest_report", "what a hostile guest does and says", instar_vmm::hostile::report;
+    "virtio_request", "what a hostile driver asks of the block device", instar_vmm::hostile::request;
+    "size_argument", "a size on the command line", size::run;
     "crash_states", "a crash anywhere in a resize of a clean qcow2 image", crash::run;
     "resize_case", "a case of the oracle, with its crash states", case::run;
 }

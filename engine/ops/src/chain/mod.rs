@@ -136,6 +136,22 @@ fn as_plan_error(error: LayerError, offset: u64, len: usize) -> PlanError {
     }
 }
 
+/// Fills `buf` from `offset` of the disk that `layers` are, and says how large that disk is: what a resize does for its
+/// planner, for whoever compares it with another reader. `scratch` as for an operation.
+///
+/// # Errors
+/// As [`Chain::open`], and [`OpError::Layer`] of one that cannot be read.
+pub fn read_layers(
+    layers: &mut [Layer<'_>],
+    offset: u64,
+    buf: &mut [u8],
+    scratch: &mut [u8],
+) -> Result<u64, OpError> {
+    let mut chain = Chain::open(layers, scratch)?;
+    chain.read(offset, buf).map_err(|error| chain.blame(error))?;
+    Ok(chain.virtual_size())
+}
+
 /// What is said of an entry that cannot be right.
 const fn bad_entry(entry: u64, offset: u64) -> LayerError {
     LayerError::Image(ImageError::L2Entry { entry, offset })
