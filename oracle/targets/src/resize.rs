@@ -4,19 +4,24 @@ use crate::input::Input;
 use crate::scratch;
 use crate::watched::Watched;
 use instar_ops::{
-    CheckReport, CheckRequest, Format, InfoRequest, Preallocation, ResizeAction, ResizeRequest, SizeRequest,
-    check, info, resize,
+    CheckReport, CheckRequest, Format, InfoRequest, Preallocation, ResizeAction, ResizeOutcome,
+    ResizeRequest, SizeRequest, check, info, resize,
 };
 use oracle_crash::{Image, finish};
 
 /// The longest file, in bytes, whose every cluster is looked at before and after.
 const MOST_CHECKED: u64 = 256 << 20;
+/// The largest size, in bytes, for which space is asked for beforehand: filling more than that is long, and no finding.
+const MOST_FILLED: u64 = 1 << 30;
 
 /// Resizes. A refusal must have written nothing; a resize must have kept to its file, come to the size that was asked for,
 /// have nothing left to do, and leave an image as good as it was.
 pub fn run(format: Format, data: &[u8]) {
     let Some(input) = Input::decode(data) else { return };
-    let request = input.request(format);
+    let mut request = input.request(format);
+    if !matches!(request.size, SizeRequest::Absolute(..=MOST_FILLED) | SizeRequest::Grow(..=MOST_FILLED)) {
+        request.preallocation = Preallocation::Off;
+    }
     let mut image = input.image.clone();
     let mut disk = Watched::new(&mut image);
     let outcome = scratch::with(|scratch| resize(&mut disk, &request, scratch));
@@ -36,36 +41,47 @@ pub fn run(format: Format, data: &[u8]) {
         }
         _ => {}
     }
-    let way = ResizeAction::between(outcome.old_virtual_size, outcome.new_virtual_size);
+    let way = way(format, &outcome);
     assert_eq!(outcome.action, way, "{outcome:?}");
     finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(&mut image));
     assert_eq!(image.len(), outcome.file_size_after);
-    again(format, &image, outcome.new_virtual_size);
+    again(format, (&input.image, &image), &outcome);
     if outcome.file_size_after.max(input.image.len()) <= MOST_CHECKED {
         as_good(format, &input.image, &image, twice);
     }
 }
 
-/// A resize to the size that the image has now finds nothing to do, and changes nothing.
-fn again(format: Format, image: &Image, size: u64) {
-    let mut copy = image.clone();
-    let said = scratch::with(|scratch| {
+/// A resize to the size that the image has now finds nothing to do, and changes nothing. The size is that which `info`
+/// tells, unless it could not even describe the image before: bitmaps that make no sense keep no disk from being resized.
+fn again(format: Format, (before, after): (&Image, &Image), first: &ResizeOutcome) {
+    let size = first.new_virtual_size;
+    let mut copy = after.clone();
+    let said = |image: &mut Image| {
         let request = InfoRequest { format: Some(format) };
-        info(&mut Watched::read_only(&mut copy), &request, scratch, &mut |_| ())
-    });
-    let said = said.expect("info of what was resized");
-    assert_eq!(said.virtual_size, size, "info says another size than the resize");
+        scratch::with(|scratch| info(&mut Watched::read_only(image), &request, scratch, &mut |_| ()))
+    };
+    match said(&mut copy) {
+        Ok(info) => assert_eq!(info.virtual_size, size, "info says another size than the resize"),
+        Err(error) => assert!(said(&mut before.clone()).is_err(), "info of what was resized: {error:?}"),
+    }
     let request = ResizeRequest {
         format: Some(format),
-        size: SizeRequest::Absolute(size),
+        size: SizeRequest::Absolute(if format == Format::Raw { first.file_size_after } else { size }),
         shrink: true,
         preallocation: Preallocation::Off,
         identity: instar_ops::Identity::default(),
     };
     let outcome = scratch::with(|scratch| resize(&mut Watched::new(&mut copy), &request, scratch));
     let outcome = outcome.expect("a resize to the same size");
-    assert_eq!(outcome.action, ResizeAction::NoOp, "{outcome:?}");
-    assert_eq!(outcome.new_virtual_size, size);
+    assert_eq!(outcome.action, way(format, &outcome), "{outcome:?}");
+    assert_eq!((outcome.new_virtual_size, outcome.file_size_after), (size, after.len()), "{outcome:?}");
+    assert!(format == Format::Raw || outcome.action == ResizeAction::NoOp, "{outcome:?}");
+}
+
+/// What its sizes say that a resize did. A raw disk has whole sectors, and is resized to bytes.
+fn way(format: Format, outcome: &ResizeOutcome) -> ResizeAction {
+    let new = if format == Format::Raw { outcome.file_size_after } else { outcome.new_virtual_size };
+    ResizeAction::between(outcome.old_virtual_size, new)
 }
 
 /// What was clean is clean, and nothing in it was changed twice between two flushes. A file that has not become longer

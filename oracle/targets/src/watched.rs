@@ -13,7 +13,8 @@ const MOST_WORK: u64 = 4 << 30;
 pub struct Watched<'i> {
     image: &'i mut Image,
     len: u64,
-    /// What was written since the last flush: start and end of ranges that do not overlap.
+    /// What was written since the last flush: start and end of ranges that do not overlap. Zeroed ranges are not among them:
+    /// what is zeroed, or given space, may be filled right away.
     epoch: BTreeMap<u64, u64>,
     /// Whether nothing may be written at all.
     read_only: bool,
@@ -42,7 +43,7 @@ impl<'i> Watched<'i> {
         assert!(self.work < MOST_WORK, "a job that does not end");
     }
 
-    fn changes(&mut self, offset: u64, len: u64) {
+    fn changes(&mut self, offset: u64, len: u64, zeroes: bool) {
         assert!(!self.read_only, "{len} bytes are written at {offset}, and nothing may be");
         let end = offset.checked_add(len).expect("a range within 64 bits");
         self.furthest = self.furthest.max(end);
@@ -52,6 +53,9 @@ impl<'i> Watched<'i> {
         if let Some((from, to)) = self.epoch.range(..end).next_back().filter(|(_, to)| **to > offset) {
             let what = || format!("{offset} to {end} is changed after {from} to {to}, with no flush between");
             self.twice.get_or_insert_with(what);
+            return;
+        }
+        if zeroes {
             return;
         }
         // Neighbours become one range, so that a table that is written entry by entry stays small here.
@@ -83,14 +87,14 @@ impl ReadAt for Watched<'_> {
 impl Disk for Watched<'_> {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
         self.worked(data.len() as u64);
-        self.changes(offset, data.len() as u64);
+        self.changes(offset, data.len() as u64, data.iter().all(|byte| *byte == 0));
         self.image.write(offset, data);
         Ok(())
     }
 
     fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
         self.worked(0);
-        self.changes(offset, len);
+        self.changes(offset, len, true);
         self.image.zero(offset, len, unmap);
         Ok(())
     }

@@ -11,7 +11,8 @@ const CLEAN: &str = "echo 'stat::number_of_executed_units: 7'";
 /// As above, of one that was given nothing to do.
 const IDLE: &str = "echo 'stat::number_of_executed_units: 0'";
 /// One that finds something, and writes it where it is told to.
-const CRASH: &str = r#"for word; do case $word in -artifact_prefix=*) echo x >"${word#*=}crash-1" ;; esac; done; exit 77"#;
+const CRASH: &str =
+    r#"for word; do case $word in -artifact_prefix=*) echo x >"${word#*=}crash-1" ;; esac; done; exit 77"#;
 
 fn main() -> ExitCode {
     let trials = [
@@ -46,8 +47,12 @@ fn fuzz_all([first, others]: [&str; 2]) -> std::io::Result<(bool, String)> {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
     }
     let mut command = Command::new(root.join("scripts/fuzz"));
-    command.args(["all", "--time", "1"]).env("FUZZ_PROGRAMS", dir.path()).env("FUZZ_OUT", dir.path().join("out"));
+    command
+        .args(["all", "--time", "1"])
+        .env("FUZZ_PROGRAMS", dir.path())
+        .env("FUZZ_OUT", dir.path().join("out"));
     let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     Ok((output.status.success(), text))
 }

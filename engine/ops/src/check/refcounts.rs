@@ -104,13 +104,39 @@ pub(super) fn count<R: ReadAt>(
     if offset >= tally.file_len {
         return Ok(());
     }
-    for index in 0..tally.header.refcount_table_entries() {
-        let place = entry(disk, &mut buffers.claims, tally, index)?;
+    let mut index = 0;
+    while index < tally.header.refcount_table_entries() {
+        index = index.saturating_add(count_piece(disk, &mut buffers.claims, tally, index)?.max(1));
+    }
+    Ok(())
+}
+
+/// Counts the blocks that the table names from entry `index` on, as far as it is at hand; says how many entries that
+/// were. Most of a table is zeros, and is only looked over.
+fn count_piece<R: ReadAt>(
+    disk: &mut R,
+    claims: &mut Claims<'_>,
+    tally: &mut Tally<'_>,
+    index: u64,
+) -> Result<u64, IoError> {
+    let at = index.saturating_mul(ENTRY as u64);
+    let offset = tally.header.refcount_table_offset.saturating_add(at);
+    let ahead = tally.header.refcount_table_bytes().saturating_sub(at);
+    let (entries, _) = claims.table.piece(disk, offset, ahead)?.as_chunks::<ENTRY>();
+    for (i, value) in (0..).zip(entries).filter(|(_, value)| **value != [0; ENTRY]) {
+        let offset = offset.saturating_add((ENTRY as u64).saturating_mul(i));
+        let place = Place { table: Table::RefcountTable, offset, value: u64::from_be_bytes(*value) };
+        count_block(tally, place, index.saturating_add(i));
+    }
+    if entries.is_empty() {
+        // It is cut by the end of what is at hand.
+        let place = entry(disk, claims, tally, index)?;
         if place.value != 0 {
             count_block(tally, place, index);
         }
+        return Ok(1);
     }
-    Ok(())
+    Ok(entries.len() as u64)
 }
 
 fn count_block(tally: &mut Tally<'_>, place: Place, index: u64) {
