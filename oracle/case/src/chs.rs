@@ -34,6 +34,13 @@ impl Chs {
         if total / 31 < 16 * 1024 { with(31, 16) } else { with(63, 16) }
     }
 
+    /// The geometry that has at least `total` sectors, as a search from there on finds it: that of a disk with so many, where
+    /// [`Self::of`] gives another one with fewer.
+    pub fn at_least(total: u64) -> Self {
+        let most = MOST.total();
+        (total..most).map(Self::of).find(|found| found.total() >= total).unwrap_or(MOST)
+    }
+
     /// The sectors that it has.
     pub fn total(self) -> u64 {
         self.cylinders * self.heads * self.sectors
@@ -47,8 +54,7 @@ pub fn round_up(bytes: u64) -> u64 {
     if asked >= MOST.total() {
         return asked * SECTOR;
     }
-    let found = (asked..).map(|total| Chs::of(total).total()).find(|total| *total >= asked);
-    found.unwrap_or(asked) * SECTOR
+    Chs::at_least(asked).total() * SECTOR
 }
 
 #[cfg(test)]

@@ -19,13 +19,58 @@ const LINES: &[(&str, &str)] = &[
     ("resize -f qcow2 --preallocation full small.img 16M", "small.img"),
 ];
 
+/// Images that `qemu-img` does not resize: format, what makes them, and what the resize says before the size.
+const OTHERS: &[(&str, &str, &str)] = &[
+    ("vpc", "force_size=on", "--preallocation=metadata"),
+    ("vpc", "force_size=on", "--preallocation=full"),
+    ("vhdx", "block_size=1M,log_size=1M", "--preallocation=metadata"),
+    ("vmdk", "subformat=monolithicSparse", "--preallocation=metadata"),
+    ("vmdk", "subformat=monolithicSparse", "--preallocation=full"),
+];
+
+/// An image without space is what it was: good, in a file as long as before.
+fn others_refused(
+    fixtures: &Fixtures,
+    engine: Engine,
+    (format, options, mode): (&str, &str, &str),
+) -> Verdict {
+    let (dir, file) = (fixtures.path(), fixtures.path().join("o.img"));
+    crate::fixture::run(dir, &format!("qemu-img create -q -f {format} -o {options} o.img 2M"))?;
+    let io = |command: &str| crate::fixture::run(dir, &format!("qemu-io -f {format} -c {command} o.img"));
+    io("write\u{a0}-P\u{a0}7\u{a0}64k\u{a0}64k")?;
+    // Where writing has left it: the end of the file is not what limits the rest.
+    let before = std::fs::metadata(&file)?.len();
+    let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", before.div_ceil(512) + 4096);
+    let args = ["resize", "--engine", engine.name(), "-f", format, mode, "o.img", "40M"];
+    let mut run = Command::new("sh");
+    run.args(["-c", &limit, "sh", env!("CARGO_BIN_EXE_instar")]).args(args).current_dir(dir);
+    let output = run.output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() != Some(1) || !said.contains("File too large") {
+        return Err(format!("no refusal: {} {said}", output.status).into());
+    }
+    let after = std::fs::metadata(&file)?.len();
+    if after != before {
+        return Err(format!("the file has {after} bytes, it had {before}").into());
+    }
+    let check = crate::pair::instar(dir, engine, &["check", "-f", format, "o.img"])?;
+    if check.code != Some(0) {
+        return Err(format!("{check:?}").into());
+    }
+    io("read\u{a0}-P\u{a0}7\u{a0}64k\u{a0}64k")
+}
+
 /// The trials.
 pub fn trials(engine: Engine) -> Vec<Trial> {
     let all = LINES.iter().map(|&(line, image)| {
         let name = format!("{} finds no space: {line}", engine.name());
         trial(name, move |fixtures| refused_alike(fixtures, engine, line, image))
     });
-    all.collect()
+    let others = OTHERS.iter().map(|&case| {
+        let name = format!("{} finds no space: {} {}", engine.name(), case.0, case.2);
+        trial(name, move |fixtures| others_refused(fixtures, engine, case))
+    });
+    all.chain(others).collect()
 }
 
 fn limited(dir: &Path, program: &str, args: &[&str]) -> Result<Answer, Failed> {

@@ -52,6 +52,34 @@ const REFUSED: &[(&str, &str)] = &[
     ("preallocation=falloc", "1M"),
 ];
 
+/// Options of the image behind an overlay, and sizes of that before and after.
+const OVERLAYS: &[(&str, &str, &str)] = &[
+    ("force_size=on", "30M", "63M"),
+    ("force_size=on", "60929K", "61M"),
+    ("subformat=dynamic", "1M", "100M"),
+    (FIXED_EXACT, "61M", "62M"),
+];
+
+/// An overlay hides what a VHD image behind it has in the new area, and keeps what that has in the old one.
+fn overlaid(dir: &Path, engine: Engine, options: &str, overlay: &str, size: &str) -> Verdict {
+    done(&qemu_img(dir, &["create", "-q", "-f", "vpc", "-o", options, "x.vhd", "64M"])?)?;
+    readers::io(dir, &["write -P 1 60M 2M", "write -P 2 0 64k", "write -P 3 21M 4M", "write -P 4 40M 1M"])?;
+    for name in ["ours.qcow2", "theirs.qcow2"] {
+        done(&qemu_img(dir, &["create", "-q", "-f", "qcow2", "-b", "x.vhd", "-F", "vpc", name, overlay])?)?;
+    }
+    let before = std::fs::read(dir.join("x.vhd"))?;
+    let mode = "--preallocation=full";
+    done(&instar(dir, engine, &["resize", mode, "ours.qcow2", size])?)?;
+    done(&qemu_img(dir, &["resize", mode, "theirs.qcow2", size])?)?;
+    done(&qemu_img(dir, &["check", "ours.qcow2"])?)?;
+    done(&qemu_img(dir, &["compare", "ours.qcow2", "theirs.qcow2"])?)?;
+    if std::fs::read(dir.join("x.vhd"))? == before {
+        Ok(())
+    } else {
+        Err("the image behind it has changed".into())
+    }
+}
+
 /// The trials for `engine`.
 pub fn trials(engine: Engine) -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
@@ -80,6 +108,12 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
     add("a fixed disk by its footer".to_owned(), Box::new(move |dir| probed(dir, engine)));
     add("check -r of a resize that was cut short".to_owned(), Box::new(move |dir| mended(dir, engine)));
     add("2040 GiB".to_owned(), Box::new(move |dir| largest(dir, engine)));
+    for (options, overlay, size) in OVERLAYS {
+        add(
+            format!("an overlay of {overlay} in front of {options} grows to {size}"),
+            Box::new(move |dir| overlaid(dir, engine, options, overlay, size)),
+        );
+    }
     trials.extend(readers::trials(engine));
     trials
 }

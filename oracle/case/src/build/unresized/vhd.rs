@@ -75,8 +75,11 @@ fn write(
 
 fn footer(image: &mut Image, options: &Vpc, data_offset: u64) -> Vec<u8> {
     let size = image.content.size();
-    let follows = options.creator.counts_geometry() || image.once_in(2);
-    let geometry = if follows { Chs::of(size / SECTOR) } else { chs::MOST };
+    let geometry = match options.creator.counts_geometry() {
+        true => Chs::at_least(size / SECTOR),
+        false if image.once_in(2) => Chs::of(size / SECTOR),
+        false => chs::MOST,
+    };
     let small = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
     let cylinders = u16::try_from(geometry.cylinders).unwrap_or(u16::MAX);
     let mut footer = vec![0; index(SECTOR)];
