@@ -2,7 +2,7 @@
 
 use crate::answers::{Answers, from_json, to_json};
 use crate::excuse::{EXCUSES, Excuse};
-use crate::{HostileError, Recipe, Spoil};
+use crate::{HostileError, Recipe, Spoil, unresized};
 use oracle_case::child::{self, Ending};
 use oracle_judge::sparse::fingerprint;
 use oracle_judge::subject::{Family, IMAGE, Ran};
@@ -112,6 +112,9 @@ impl Court<'_> {
     ) -> Result<Vec<Sentence>, HostileError> {
         let image = dir.join(IMAGE);
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
+        if recipe.format != "qcow2" {
+            return unresized::judge(self, (recipe, spoil), bytes, dir);
+        }
         let mut sentences = Vec::new();
         for question in Question::ALL {
             let verdict = match question {
@@ -251,7 +254,7 @@ impl Health {
 }
 
 /// Runs one program. Of a message too long to be kept, as a check of much nonsense has, nothing is.
-fn run(who: &dyn Subject, dir: &Path, verb: &str, args: &[String]) -> Result<Ran, HostileError> {
+pub(crate) fn run(who: &dyn Subject, dir: &Path, verb: &str, args: &[String]) -> Result<Ran, HostileError> {
     let words = std::iter::once(verb).chain(who.options().iter().map(String::as_str));
     let mut command = who.tool().command(words.chain(args.iter().map(String::as_str)));
     command.current_dir(dir).env("LC_ALL", "C");
@@ -263,7 +266,7 @@ fn run(who: &dyn Subject, dir: &Path, verb: &str, args: &[String]) -> Result<Ran
 }
 
 /// A program that did not end by itself.
-fn ended_oddly(ours: &Ran, theirs: &Ran) -> Option<Verdict> {
+pub(crate) fn ended_oddly(ours: &Ran, theirs: &Ran) -> Option<Verdict> {
     let normal = |ran: &Ran| matches!(ran.ending, Ending::Exit(_));
     if !normal(ours) {
         let detail = format!("{} here, {} there", ours.summary(), theirs.summary());
@@ -272,7 +275,7 @@ fn ended_oddly(ours: &Ran, theirs: &Ran) -> Option<Verdict> {
     (!normal(theirs)).then_some(Verdict::Skip)
 }
 
-fn answer(ran: &Ran) -> Option<Value> {
+pub(crate) fn answer(ran: &Ran) -> Option<Value> {
     let mut answer: Value = serde_json::from_str(&ran.stdout).ok()?;
     if let Some(map) = answer.as_object_mut() {
         map.retain(|key, _| !HOST.contains(&key.as_str()));
@@ -286,11 +289,11 @@ fn bare_words(ran: &Ran) -> Vec<String> {
     normalised(&ran.stderr).into_iter().map(bare).collect()
 }
 
-fn disagree(kind: &'static str, detail: String) -> Result<Verdict, HostileError> {
+pub(crate) fn disagree(kind: &'static str, detail: String) -> Result<Verdict, HostileError> {
     Ok(Verdict::Disagree(Finding { kind, detail }))
 }
 
-fn excused(spoil: &Spoil, verdict: Verdict) -> Verdict {
+pub(crate) fn excused(spoil: &Spoil, verdict: Verdict) -> Verdict {
     let Verdict::Disagree(finding) = &verdict else { return verdict };
     let fits = |excuse: &&Excuse| excuse.fits(spoil, finding);
     EXCUSES.iter().find(fits).map_or(verdict.clone(), |excuse| Verdict::Known(excuse.id))

@@ -152,6 +152,13 @@ pub const EXCUSES: &[Excuse] = &[
         field: "",
         says: "Marking image as corrupt",
     },
+    Excuse {
+        id: "grain-over-metadata",
+        reason: "a grow of VMDK reads of all tables the last one only: a grain that lies on metadata shows what becomes of them; check names it",
+        kinds: &["content"],
+        field: "vmdk-first-entry",
+        says: "",
+    },
 ];
 
 impl Excuse {

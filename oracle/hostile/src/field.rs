@@ -1,5 +1,6 @@
 //! Every field of an image that somebody may have tampered with, and where it is.
 
+use crate::code::Code;
 use crate::image::{follow, get};
 
 /// A field of one image.
@@ -11,6 +12,8 @@ pub struct Field {
     pub at: usize,
     /// Bytes: 1, 2, 4 or 8.
     pub width: usize,
+    /// How it is stored.
+    pub code: Code,
 }
 
 /// Header fields of both versions: name, byte offset, bytes.
@@ -104,7 +107,7 @@ struct Found {
 
 impl Found {
     fn one(&mut self, name: impl Into<String>, at: usize, width: usize) {
-        self.fields.push(Field { name: name.into(), at, width });
+        self.fields.push(Field { name: name.into(), at, width, code: Code::Big });
     }
 
     fn all(&mut self, list: &[(&str, usize, usize)], base: usize) {

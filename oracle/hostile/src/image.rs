@@ -1,4 +1,4 @@
-//! The bytes of a small qcow2 image, read and changed at will.
+//! The bytes of a small qcow2 image, read at will.
 
 /// Bits 9 to 55 of a table entry: a byte offset in the file.
 const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
@@ -10,13 +10,6 @@ const CLUSTER_BITS: usize = 20;
 pub fn get(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
     let part = bytes.get(at..at.checked_add(width)?)?;
     Some(part.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-}
-
-/// Puts the low `width` bytes of `value` at `at`.
-pub fn put(bytes: &mut [u8], at: usize, width: usize, value: u64) {
-    if let Some(part) = bytes.get_mut(at..at.saturating_add(width)) {
-        part.copy_from_slice(&value.to_be_bytes()[8 - width..]);
-    }
 }
 
 /// Where the entry at `at` leads.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod code;
 mod court;
 mod error;
 mod excuse;
@@ -16,11 +17,14 @@ mod field;
 mod image;
 mod recipe;
 mod spoil;
+mod unresized;
 
 pub use answers::Answers;
+pub use code::Code;
 pub use court::{Court, Finding, Question, Sentence, Verdict};
 pub use error::HostileError;
 pub use excuse::{EXCUSES, Excuse};
 pub use field::{Field, fields};
-pub use recipe::{RECIPES, Recipe};
-pub use spoil::{Spoil, chosen, spoils};
+pub use recipe::{RECIPES, Recipe, UNRESIZED};
+pub use spoil::{Spoil, chosen, spoils, spoils_of};
+pub use unresized::fields_of;

@@ -14,6 +14,8 @@ const OTHER: &str = "other.raw";
 pub struct Recipe {
     /// Its name in reports.
     pub name: &'static str,
+    /// Its format, as `-f` takes it.
+    pub format: &'static str,
     /// `-o` of `qemu-img create`.
     pub options: &'static str,
     /// The size, as typed.
@@ -47,7 +49,25 @@ const BITMAPS: &[&str] = &[
 ];
 
 const fn recipe(name: &'static str, options: &'static str, steps: &'static [&'static str]) -> Recipe {
-    Recipe { name, options, size: "8M", steps, resizes: ["1G", "2M"] }
+    Recipe { name, format: "qcow2", options, size: "8M", steps, resizes: ["1G", "2M"] }
+}
+
+/// Images of formats that qemu-img does not resize.
+pub const UNRESIZED: &[Recipe] = &[
+    foreign("vhd", ("vpc", "force_size=on"), ["300M", "2M"]),
+    foreign("vhd-geometry", ("vpc", "subformat=dynamic"), ["300M", "2M"]),
+    foreign("vhd-fixed", ("vpc", "subformat=fixed,force_size=on"), ["16M", "2M"]),
+    foreign("vhdx", ("vhdx", "block_size=1M"), ["64M", "2M"]),
+    foreign("vhdx-fixed", ("vhdx", "block_size=1M,subformat=fixed,block_state_zero=off"), ["16M", "2M"]),
+    foreign("vmdk", ("vmdk", "adapter_type=lsilogic"), ["200M", "2M"]),
+];
+
+const fn foreign(
+    name: &'static str,
+    (format, options): (&'static str, &'static str),
+    resizes: [&'static str; 2],
+) -> Recipe {
+    Recipe { name, format, options, size: "8M", steps: FILL, resizes }
 }
 
 /// All of them.
@@ -81,7 +101,7 @@ impl Recipe {
         self.run(
             dir,
             &tools.qemu_img,
-            &["create", "-q", "-f", "qcow2", "-o", self.options, IMAGE, self.size],
+            &["create", "-q", "-f", self.format, "-o", self.options, IMAGE, self.size],
         )?;
         for step in self.steps {
             match step.strip_prefix('!') {
@@ -91,7 +111,7 @@ impl Recipe {
                     words.insert(words.len() - usize::from(!command.starts_with("snapshot")), IMAGE);
                     self.run(dir, &tools.qemu_img, &words)?;
                 }
-                None => self.run(dir, &tools.qemu_io, &["-f", "qcow2", "-c", step, IMAGE])?,
+                None => self.run(dir, &tools.qemu_io, &["-f", self.format, "-c", step, IMAGE])?,
             }
         }
         let image = dir.join(IMAGE);

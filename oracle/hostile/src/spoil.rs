@@ -1,7 +1,8 @@
 //! Odd values for fields.
 
+use crate::code::Code;
 use crate::field::{Field, fields};
-use crate::image::{cluster, get, put};
+use crate::image::cluster;
 use oracle_case::seed::SplitMix64;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -38,6 +39,10 @@ const LIMITS: [(&str, &[u64]); 24] = [
     ("bitmap-extra-length", &[1, 8]),
 ];
 
+/// Bytes of a sector, and of a MiB.
+const SECTOR: u64 = 512;
+const MIB: u64 = 1 << 20;
+
 /// One field of one image with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spoil {
@@ -56,7 +61,7 @@ impl Spoil {
     #[must_use]
     pub fn apply(&self, good: &[u8]) -> Vec<u8> {
         let mut bytes = good.to_vec();
-        put(&mut bytes, self.field.at, self.field.width, self.value);
+        self.field.code.put(&mut bytes, (self.field.at, self.field.width), self.value);
         bytes
     }
 }
@@ -71,9 +76,15 @@ impl fmt::Display for Spoil {
 /// Every way of spoiling the image `bytes`.
 #[must_use]
 pub fn spoils(bytes: &[u8]) -> Vec<Spoil> {
+    spoils_of(fields(bytes), bytes)
+}
+
+/// Every way of spoiling these fields of the image `bytes`.
+#[must_use]
+pub fn spoils_of(fields: Vec<Field>, bytes: &[u8]) -> Vec<Spoil> {
     let mut all = Vec::new();
-    for field in fields(bytes) {
-        let Some(was) = get(bytes, field.at, field.width) else { continue };
+    for field in fields {
+        let Some(was) = field.code.get(bytes, (field.at, field.width)) else { continue };
         let limits: BTreeSet<u64> = limits(&field).filter(|value| *value != was).collect();
         let others = values(&field, was, bytes);
         for (value, limit) in
@@ -101,7 +112,13 @@ fn values(field: &Field, was: u64, bytes: &[u8]) -> BTreeSet<u64> {
     let mut values: BTreeSet<u64> =
         BITS.iter().filter(|bit| **bit < bits).map(|bit| was ^ 1 << bit).collect();
     values.extend([0, 1, 2, most, most >> 1, was.wrapping_add(1), was.wrapping_sub(1), was << 1, was >> 1]);
-    if field.width == 8 {
+    if field.code != Code::Big {
+        // Places are counted in sectors or MiB as often as in bytes.
+        let ends = [len, len.div_ceil(SECTOR), len.div_ceil(MIB), len.next_multiple_of(MIB)];
+        let near = ends.into_iter().flat_map(|end| [end.saturating_sub(1), end, end.saturating_add(1)]);
+        values.extend(near);
+        values.extend([SECTOR, MIB, was.wrapping_add(SECTOR), was.wrapping_add(MIB), was & !0xfffff | 7]);
+    } else if field.width == 8 {
         let end = len.next_multiple_of(cluster);
         values.extend([cluster, was.wrapping_add(cluster), end, end - cluster, 1 << 63 | cluster]);
     }
@@ -139,9 +156,9 @@ mod tests {
     #[test]
     fn every_field_of_a_header_is_spoiled() {
         let mut bytes = vec![0; 512];
-        put(&mut bytes, 4, 4, 3);
-        put(&mut bytes, 20, 4, 16);
-        put(&mut bytes, 100, 4, 104);
+        Code::Big.put(&mut bytes, (4, 4), 3);
+        Code::Big.put(&mut bytes, (20, 4), 16);
+        Code::Big.put(&mut bytes, (100, 4), 104);
         let all = spoils(&bytes);
         for (name, value) in [("magic", 1), ("version", 2), ("size", 1 << 62), ("compression-type", 255)] {
             let found = all.iter().any(|spoil| spoil.field.name == name && spoil.value & value != 0);
@@ -152,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_one_order_and_limits_come_first() {
-        let field = Field { name: "f".into(), at: 0, width: 8 };
+        let field = Field { name: "f".into(), at: 0, width: 8, code: Code::Big };
         let one = |value| Spoil { field: field.clone(), was: 0, value, limit: value == 77 };
         let all: Vec<Spoil> = (0..100).map(one).collect();
         let order = |seed| chosen(all.clone(), 10, seed, |spoil| spoil);

@@ -4,7 +4,9 @@
 use libtest_mimic::{Arguments, Failed, Trial};
 use oracle_case::Tools;
 use oracle_case::child::Tool;
-use oracle_hostile::{Answers, Court, Question, RECIPES, Verdict, chosen, spoils};
+use oracle_hostile::{
+    Answers, Court, Question, RECIPES, Recipe, UNRESIZED, Verdict, chosen, fields_of, spoils, spoils_of,
+};
 use oracle_judge::{Other, Qemu};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 /// Spoiled images that each trial looks at.
 const IMAGES: usize = 30;
+/// Those of formats that take longer.
+const LARGE_IMAGES: usize = 6;
 /// Bytes of the header sector.
 const HEADER: usize = 512;
 
@@ -79,10 +83,43 @@ exit $code"#,
     },
 ];
 
+/// Of images that qemu-img does not resize.
+const UNRESIZED_FAULTS: &[Fault] = &[
+    Fault {
+        name: "info says another size of a VHD",
+        script: r#"case $1 in info) q "$@" | sed 's/8388608/8388096/'; exit;; esac; q "$@""#,
+        found: (Question::Info, "size"),
+    },
+    Fault {
+        name: "a refused resize of a VHD changes a byte",
+        script: r#"q "$@" && exit; [ "$1" = resize ] && printf x | dd of=disk.img bs=1 seek=3000 conv=notrunc 2>/dev/null
+exit 1"#,
+        found: (Question::Shrink, "touched"),
+    },
+    Fault {
+        name: "a resize of a VHD is refused in two lines",
+        script: r#"q "$@" && exit; [ "$1" = resize ] && echo more >&2; exit 1"#,
+        found: (Question::Grow, "lines"),
+    },
+    Fault {
+        name: "a resize of a VHD does nothing",
+        script: r#"[ "$1" = resize ] && exit 0; q "$@""#,
+        found: (Question::Grow, "size"),
+    },
+    Fault {
+        name: "a resize of a VHD loses its data",
+        script: r#"[ "$1" != resize ] && q "$@" && exit
+for size; do :; done; qemu-img create -q -f vpc -o force_size=on disk.img $size"#,
+        found: (Question::Grow, "content"),
+    },
+];
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![Trial::test("nothing planted", nothing)];
-    trials.extend(FAULTS.iter().map(|fault| Trial::test(fault.name, move || caught(fault))));
+    trials.extend(FAULTS.iter().map(|fault| Trial::test(fault.name, move || caught(fault, RECIPES))));
+    let others = UNRESIZED_FAULTS.iter();
+    trials.extend(others.map(|fault| Trial::test(fault.name, move || caught(fault, UNRESIZED))));
     if ["qemu-img", "qemu-io"]
         .iter()
         .any(|tool| Tool::new(*tool).run(["--version"], Duration::from_secs(30)).is_err())
@@ -95,12 +132,17 @@ fn main() -> ExitCode {
 }
 
 fn nothing() -> Result<(), Failed> {
-    let found = findings(r#"q "$@""#)?;
-    if found.is_empty() { Ok(()) } else { Err(format!("{found:?} found").into()) }
+    for recipes in [RECIPES, UNRESIZED] {
+        let found = findings(r#"q "$@""#, recipes)?;
+        if !found.is_empty() {
+            return Err(format!("{found:?} found").into());
+        }
+    }
+    Ok(())
 }
 
-fn caught(fault: &Fault) -> Result<(), Failed> {
-    let found = findings(fault.script)?;
+fn caught(fault: &Fault, recipes: &[Recipe]) -> Result<(), Failed> {
+    let found = findings(fault.script, recipes)?;
     let (question, kind) = fault.found;
     if found.contains(&(question, kind.to_string())) {
         return Ok(());
@@ -108,8 +150,8 @@ fn caught(fault: &Fault) -> Result<(), Failed> {
     Err(format!("{question:?} {kind} should have been found, was: {found:?}").into())
 }
 
-/// Questions and kinds of what is found in a program made of `script`.
-fn findings(script: &str) -> Result<BTreeSet<(Question, String)>, Failed> {
+/// Questions and kinds of what is found in a program made of `script`, with the first of `recipes`.
+fn findings(script: &str, recipes: &[Recipe]) -> Result<BTreeSet<(Question, String)>, Failed> {
     let dir = tempfile::tempdir()?;
     let program = dir.path().join("program");
     std::fs::write(&program, format!("#!/bin/sh\n{HONEST}\n{script}\n"))?;
@@ -120,13 +162,17 @@ fn findings(script: &str) -> Result<BTreeSet<(Question, String)>, Failed> {
         Other::probe("planted", Tool::new(program), &tools.qemu_img, dir.path(), Duration::from_secs(30))?;
     let answers = Answers::default();
     let court = Court { instar: &left, qemu: &qemu, answers: &answers };
-    let recipe = RECIPES.first().ok_or("no recipe")?;
+    let recipe = recipes.first().ok_or("no recipe")?;
     let place = dir.path().join("image");
     let good = recipe.make(&place, &tools)?;
     let mut found = BTreeSet::new();
     // Of its header only: some tables make qemu-img run for ever.
-    let spoils: Vec<_> = spoils(&good).into_iter().filter(|spoil| spoil.field.at < HEADER).collect();
-    for spoil in chosen(spoils, IMAGES, 1, |spoil| spoil) {
+    let (all, most) = match fields_of(recipe.format, &good) {
+        Some(fields) => (spoils_of(fields, &good), LARGE_IMAGES),
+        None => (spoils(&good), IMAGES),
+    };
+    let spoils: Vec<_> = all.into_iter().filter(|spoil| spoil.field.at < HEADER).collect();
+    for spoil in chosen(spoils, most, 1, |spoil| spoil) {
         for sentence in court.judge(recipe, &spoil, &spoil.apply(&good), Path::new(&place))? {
             if let Verdict::Disagree(finding) = sentence.verdict {
                 found.insert((sentence.question, finding.kind.to_string()));

@@ -9,7 +9,9 @@ use crate::{COULD_NOT_RUN, DIVERGED};
 use anyhow::{Context, Result};
 use clap::Args;
 use oracle_case::Tools;
-use oracle_hostile::{Answers, Court, RECIPES, Recipe, Sentence, Spoil, chosen, spoils};
+use oracle_hostile::{
+    Answers, Court, RECIPES, Recipe, Sentence, Spoil, UNRESIZED, chosen, fields_of, spoils, spoils_of,
+};
 use oracle_judge::subject::IMAGE;
 use oracle_judge::{Subject, sparse};
 use rayon::prelude::*;
@@ -131,9 +133,13 @@ fn jobs(args: &HostileArgs, tools: &Tools, dir: &Path) -> Result<Vec<Job>> {
     let wanted =
         |recipe: &&Recipe| args.recipe.is_empty() || args.recipe.iter().any(|name| name == recipe.name);
     let mut jobs = Vec::new();
-    for recipe in RECIPES.iter().filter(wanted) {
+    for recipe in RECIPES.iter().chain(UNRESIZED).filter(wanted) {
         let good = Arc::new(recipe.make(&dir.join(recipe.name), tools)?);
-        jobs.extend(spoils(&good).into_iter().map(|spoil| Job { recipe, good: Arc::clone(&good), spoil }));
+        let all = match fields_of(recipe.format, &good) {
+            Some(fields) => spoils_of(fields, &good),
+            None => spoils(&good),
+        };
+        jobs.extend(all.into_iter().map(|spoil| Job { recipe, good: Arc::clone(&good), spoil }));
     }
     Ok(jobs)
 }
