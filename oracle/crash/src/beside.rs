@@ -54,17 +54,23 @@ impl Beside {
         self.layers.is_empty()
     }
 
-    /// Resizes the image on `disk` in front of these, repaired first where it has to be.
+    /// Resizes the image on `disk` in front of these, with its data file, repaired first where it has to be.
     ///
     /// # Errors
     /// Those of the resize.
-    pub fn resize<D: Disk>(&self, disk: &mut D, request: &ResizeRequest) -> Result<ResizeOutcome, OpError> {
+    pub fn resize<D: Disk, F: Disk>(
+        &self,
+        disk: &mut D,
+        data_file: Option<&mut F>,
+        request: &ResizeRequest,
+    ) -> Result<ResizeOutcome, OpError> {
         let mut files: Vec<_> = self.layers.iter().map(|(_, image)| ReadOnly(image)).collect();
         let formats = self.layers.iter().map(|(format, _)| *format);
         let layer = |(file, format)| Layer { file, data_file: None, format };
         let files = files.iter_mut().map(|file| file as &mut dyn ReadAt);
         let mut layers: Vec<_> = files.zip(formats).map(layer).collect();
-        let mut companions = Companions { backing: &mut layers, ..Companions::default() };
+        let data_file = data_file.map(|file| file as &mut dyn Disk);
+        let mut companions = Companions { data_file, backing: &mut layers, ..Companions::default() };
         scratch::with(|scratch| resize_mended(disk, &mut companions, request, scratch, &mut |_| ()))
     }
 }

@@ -21,6 +21,7 @@ use crate::question::{Kind, Question};
 use crate::report::{BadState, CaseReport, Cause};
 use crate::states::{Bounds, State, for_each_state};
 use crate::trace::Trace;
+use oracle_case::parts::DATA_FILE;
 
 /// log2 of the largest cluster: beyond it, the same plans only move more bytes.
 const MOST_CLUSTER_BITS: u8 = 16;
@@ -73,7 +74,10 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
     }
     let path = build(&case.fixture, dir, options.tools).map_err(|e| format!("building the fixture: {e}"))?;
     let beside = Beside::load(&case.fixture, dir).map_err(|e| e.to_string())?;
-    let image = Image::load_disk(&path).map_err(|e| e.to_string())?.with_beside(beside);
+    let mut image = Image::load_disk(&path).map_err(|e| e.to_string())?.with_beside(beside);
+    if case.fixture.data_file.is_some() {
+        image.add_file(&path.with_file_name(DATA_FILE)).map_err(|e| e.to_string())?;
+    }
     if image.allocated() > MOST_BYTES {
         report.skipped = Some("images of more than 16 MiB".into());
         return Ok(report);
@@ -107,7 +111,6 @@ pub fn unreadable(case: &Case) -> Option<&'static str> {
             Some("overlays that are not resized")
         }
         _ if fixture.format.is_encrypted() => Some("encrypted images"),
-        _ if fixture.data_file.is_some() => Some("images with a data file"),
         _ if fixture.backing.as_ref().is_some_and(|backing| backing.absolute) => {
             Some("overlays that name what is behind them from the root")
         }
@@ -140,7 +143,8 @@ struct Trying<'t> {
 impl<'r> Run<'r> {
     /// What resizes: of an image with other files, instar's code in this process.
     fn engine(&self) -> &'r dyn Engine {
-        let alone = self.image.beside().is_empty() && !self.image.has_extents();
+        let image = &self.image;
+        let alone = image.beside().is_empty() && !image.has_extents() && image.data_file().is_none();
         if alone { self.options.engine } else { &InProcess }
     }
 

@@ -117,6 +117,7 @@ impl Preserved {
         if let Some(overlay) = &self.overlay {
             return overlay.check(image, walk, self, to);
         }
+        let image = image.data_file().unwrap_or(image);
         for entry in walk.entries.iter().filter(|entry| entry.guest.saturating_mul(cluster) < to) {
             let len = cluster.min(to - entry.guest * cluster);
             let expected = self.clusters.get(&entry.guest);

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use instar_ops::{OpError, ResizeOutcome, ResizeRequest};
 
-use crate::disk::{Failure, MemoryDisk, finish};
+use crate::data_file;
+use crate::disk::{Failure, finish};
 use crate::image::Image;
 use crate::split;
 use crate::trace::{Op, Trace};
@@ -43,6 +44,10 @@ impl Traced {
                 if is_len {
                     trace.flush();
                 }
+            }
+            if let Some(op) = data_file::finish(outcome, &end) {
+                trace.flush();
+                trace.push(op);
             }
         }
         Self { trace, calls, outcome }
@@ -96,12 +101,12 @@ impl Engine for InProcess {
     }
 
     fn resize(&self, image: &Image, request: &ResizeRequest, _: &Path) -> Result<Traced, String> {
-        let (mut copy, beside, trace) = (image.clone(), image.beside(), Rc::new(RefCell::new(Trace::new())));
+        let (mut copy, trace) = (image.clone(), Rc::new(RefCell::new(Trace::new())));
         if image.has_extents() {
             let outcome = split::resize(&mut copy, request, &trace).map_err(|e| e.to_string());
             return Ok(Traced { trace: trace.take(), calls: Vec::new(), outcome });
         }
-        let outcome = beside.resize(&mut MemoryDisk::recording(&mut copy, 0, &trace), request);
+        let outcome = data_file::resize(&mut copy, request, Some(&trace));
         Ok(Traced::finished(trace.take(), outcome.map_err(|e| e.to_string()), request, image))
     }
 }
@@ -114,8 +119,8 @@ pub fn whole(image: &mut Image, request: &ResizeRequest) -> Result<(), OpError> 
     if image.has_extents() {
         return split::resize(image, request, &Rc::default()).map(|_| ());
     }
-    let beside = image.beside();
-    let outcome = beside.resize(&mut MemoryDisk::new(image), request)?;
+    let outcome = data_file::resize(image, request, None)?;
     finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
+    data_file::finish(&outcome, image).iter().for_each(|op| op.apply(image));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use instar_ops::disk::{Direction, IoError};
 use instar_ops::{OpError, ResizeRequest};
 
-use crate::disk::{EIO, ENOSPC, Failure, FaultyDisk};
+use crate::disk::{EIO, ENOSPC, Failure, FaultyDisk, MemoryDisk};
 use crate::image::Image;
 use crate::judge::Bad;
 
@@ -16,7 +16,7 @@ pub type Each<'e> = dyn FnMut(usize, Failure, &mut Image, Result<(), Bad>) + 'e;
 /// Resizes `image`, all of whose disk is in its own file, with one call after the other failing. `each` is told after each; the image is
 /// rewound to its mark after that.
 pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Each) {
-    if image.has_extents() {
+    if image.has_extents() || image.data_file().is_some() {
         return;
     }
     let (calls, beside) = (calls(image, request), image.beside());
@@ -24,7 +24,7 @@ pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Eac
         let mut failures = vec![Failure::Errno(EIO)];
         while let Some(failure) = failures.pop() {
             let mut disk = FaultyDisk::new(image, call, failure);
-            let result = beside.resize(&mut disk, request).map(|_| ());
+            let result = beside.resize(&mut disk, None::<&mut MemoryDisk>, request).map(|_| ());
             if failure == Failure::Errno(EIO) && is_write(&result) {
                 failures.extend([Failure::Errno(ENOSPC), Failure::Short(ENOSPC)]);
             }
@@ -39,7 +39,7 @@ fn calls(image: &mut Image, request: &ResizeRequest) -> usize {
     let beside = image.beside();
     let mut disk = FaultyDisk::new(image, usize::MAX, Failure::Errno(EIO));
     // What comes of it has been looked at already.
-    let _ = beside.resize(&mut disk, request);
+    let _ = beside.resize(&mut disk, None::<&mut MemoryDisk>, request);
     let calls = disk.calls();
     image.rewind();
     calls

@@ -16,6 +16,8 @@ pub const COMPRESSED: u64 = 1 << 62;
 pub const ZERO: u64 = 1;
 /// Incompatible feature bit 0: refcounts may be wrong, and are repaired before anybody writes.
 pub const DIRTY: u64 = 1;
+/// Incompatible feature bit 2: guest data lies in another file.
+const DATA_FILE: u64 = 1 << 2;
 /// Incompatible feature bit 4: L2 entries have subcluster bitmaps.
 const EXTENDED_L2: u64 = 1 << 4;
 /// Subclusters of a cluster with extended L2 entries.
@@ -96,6 +98,12 @@ impl Header {
         self.incompatible & EXTENDED_L2 != 0
     }
 
+    /// Whether guest data lies in another file, where byte 0 is a place and nothing is counted.
+    #[must_use]
+    pub const fn has_data_file(&self) -> bool {
+        self.incompatible & DATA_FILE != 0
+    }
+
     /// L2 entries of a table.
     pub const fn per_table(&self) -> u64 {
         self.cluster() / if self.extended() { 16 } else { 8 }
@@ -138,8 +146,9 @@ impl Entry {
             let sectors = (self.value & !(COPIED | COMPRESSED)) >> x;
             return Place::Compressed(start, (start & !511) + (sectors + 1) * 512);
         }
-        match (host, header.extended()) {
-            (0, _) => Place::Zeros,
+        let is_placed = host != 0 || (header.has_data_file() && self.value & COPIED != 0);
+        match (is_placed, header.extended()) {
+            (false, _) => Place::Zeros,
             (_, true) => Place::Subclusters(host, self.bitmap & ((1 << SUBCLUSTERS) - 1)),
             (_, false) if self.value & ZERO != 0 => Place::Zeros,
             (_, false) => Place::Host(host),
@@ -149,6 +158,7 @@ impl Entry {
     /// Host clusters that it refers to, first and one past the last.
     pub const fn refers(&self, header: &Header) -> (u64, u64) {
         match self.place(header) {
+            _ if header.has_data_file() => (0, 0),
             Place::Compressed(start, end) => (start >> header.cluster_bits, end.div_ceil(header.cluster())),
             _ if self.value & OFFSET == 0 => (0, 0),
             _ => {

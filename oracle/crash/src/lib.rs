@@ -15,6 +15,7 @@ mod beside;
 mod blocks;
 mod campaign;
 mod content;
+mod data_file;
 mod disk;
 mod engine;
 mod faults;

@@ -30,7 +30,7 @@ impl Overlay {
     /// # Errors
     /// Where it does not.
     pub fn check(&self, image: &Image, walk: &Walk, preserved: &Preserved, to: u64) -> Result<(), String> {
-        let cluster = walk.header.cluster();
+        let (cluster, image) = (walk.header.cluster(), image.data_file().unwrap_or(image));
         let entries: BTreeMap<u64, &Entry> = walk.entries.iter().map(|entry| (entry.guest, entry)).collect();
         let mut guests: BTreeSet<u64> = entries.keys().copied().collect();
         for extent in [&self.content, &self.behind].into_iter().flat_map(Content::extents) {
@@ -78,7 +78,7 @@ impl Overlay {
         if !header.extended() {
             if entry.value & ZERO != 0 {
                 bytes.fill(0);
-            } else if host != 0 {
+            } else if entry.place(header) != Place::Zeros {
                 image.read(host, &mut bytes);
             }
             return bytes;

@@ -244,6 +244,7 @@ impl Walk {
         let table =
             self.l1.iter().find(|(_, value)| contradicts(*value)).map(|(i, _)| format!("L2 table {i}"));
         let entry = self.entries.iter().find(|entry| match entry.value {
+            _ if header.has_data_file() => false,
             value if value & COMPRESSED != 0 => value & COPIED != 0,
             value => value & OFFSET != 0 && contradicts(value),
         });

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use oracle_case::parts::DATA_FILE;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Image;
@@ -65,10 +66,27 @@ impl Image {
         there.try_for_each(|extent| extent.image.store(&path.with_file_name(&extent.name)))
     }
 
-    /// Whether the disk is in other files.
+    /// Whether the disk is in other files that the image has made itself.
     #[must_use]
     pub fn has_extents(&self) -> bool {
-        !self.extents.is_empty()
+        !self.extents.is_empty() && self.data_file().is_none()
+    }
+
+    /// Adds the file at `path` to those of the image.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn add_file(&mut self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.extents.push(Extent { name, there: true, image: Self::load(path)?, was_there: true });
+        self.mark();
+        Ok(())
+    }
+
+    /// The external data file.
+    #[must_use]
+    pub fn data_file(&self) -> Option<&Self> {
+        self.file(self.file_named(DATA_FILE)?)
     }
 
     /// The number of the file of this name, if it is there.
