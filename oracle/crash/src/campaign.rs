@@ -143,9 +143,9 @@ struct Trying<'t> {
 impl<'r> Run<'r> {
     /// What resizes: of an image with other files, instar's code in this process.
     fn engine(&self) -> &'r dyn Engine {
-        let image = &self.image;
+        let (image, engine) = (&self.image, self.options.engine);
         let alone = image.beside().is_empty() && !image.has_extents() && image.data_file().is_none();
-        if alone { self.options.engine } else { &InProcess }
+        if alone || engine.name() == InProcess.name() { engine } else { &InProcess }
     }
 
     /// Whether the case can go on after this resize.
