@@ -73,7 +73,7 @@ pub fn run(data: &[u8]) {
 /// What a size says, read once more.
 #[derive(Debug)]
 struct Reading {
-    /// Whole bytes, rounded down; none if they are more than 128 bits have.
+    /// Whole bytes, rounded down; none if they are more than 128 bits have, or fewer than none.
     bytes: Option<u128>,
     /// How far a fraction may be off: `qemu-img` computes with 53 bits.
     slack: u128,
@@ -83,6 +83,11 @@ impl Reading {
     /// `None` for what is no size.
     fn of(text: &str) -> Option<Self> {
         let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
+        let is_plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        if text.strip_prefix('-').is_some_and(is_plain) {
+            // Out of range, as for `qemu-img`; with anything but digits it is no size.
+            return Some(Self { bytes: None, slack: 0 });
+        }
         let text = text.strip_prefix('+').unwrap_or(text);
         if let Some(("", hex)) = text.split_once("0x").or_else(|| text.split_once("0X")) {
             let fine = !hex.is_empty() && hex.chars().all(|c| c.is_ascii_hexdigit());
