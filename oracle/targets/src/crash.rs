@@ -4,7 +4,7 @@ use crate::input::Input;
 use crate::resize::checked;
 use crate::scratch;
 use crate::watched::Watched;
-use instar_ops::{Format, InfoRequest, OpError, ResizeError, info, resize};
+use instar_ops::{Companions, Format, InfoRequest, OpError, ResizeError, info, resize_mended};
 use oracle_crash::{Bounds, Engine, Image, InProcess, State, Trace, for_each_state};
 use std::path::Path;
 
@@ -51,7 +51,11 @@ fn good(trace: &Trace, state: &State, image: &mut Image, sizes: [u64; 2], input:
     again.size = instar_ops::SizeRequest::Absolute(sizes[1]);
     again.shrink = true;
     again.preallocation = instar_ops::Preallocation::Off;
-    let outcome = scratch::with(|scratch| resize(&mut Watched::new(image), &again, scratch));
+    let mut alone = Companions::default();
+    // As instar does it: an image that was not closed properly is repaired first.
+    let outcome = scratch::with(|scratch| {
+        resize_mended(&mut Watched::new(image), &mut alone, &again, scratch, &mut |_| ())
+    });
     // A bitmap that is flagged as in use is safe, and refused by everybody until it is removed.
     let in_use = matches!(outcome, Err(OpError::Resize(ResizeError::BitmapInUse { .. })));
     assert!(in_use || outcome.is_ok(), "{state:?}: resizing again: {outcome:?}");
