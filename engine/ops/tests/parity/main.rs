@@ -3,6 +3,8 @@
 
 mod faults;
 mod grow;
+#[path = "../common/made.rs"]
+mod made;
 mod recipe;
 mod repair;
 mod subject;

@@ -1,11 +1,9 @@
 //! Images of every shape that `qemu-img` and `qemu-io` can make.
 
-use std::collections::BTreeMap;
+use crate::made::Made;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tempfile::TempDir;
 
 /// How to make an image.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,28 +97,17 @@ pub fn images() -> Vec<Recipe> {
     ]
 }
 
-/// An image with its other files, or why there is none.
-type Made = Arc<OnceLock<Result<TempDir, String>>>;
-
-/// What has been made: many trials begin with the same image.
-static MADE: Mutex<BTreeMap<Recipe, Made>> = Mutex::new(BTreeMap::new());
+/// Many trials begin with the same image.
+static MADE: Made<Recipe> = Made::new();
 
 impl Recipe {
     /// Puts the image into `dir`.
     pub fn build(&self, dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
-        let made = MADE.lock().unwrap_or_else(PoisonError::into_inner).entry(*self).or_default().clone();
-        let made =
-            made.get_or_init(|| self.make().map_err(|e| e.to_string())).as_ref().map_err(String::as_str)?;
-        for file in std::fs::read_dir(made)? {
-            let file = file?;
-            std::fs::copy(file.path(), dir.join(file.file_name()))?;
-        }
+        MADE.copy(*self, dir, |dir| self.make(dir))?;
         Ok(dir.join("image.qcow2"))
     }
 
-    fn make(&self) -> Result<TempDir, Box<dyn Error>> {
-        let place = tempfile::tempdir()?;
-        let dir = place.path();
+    fn make(&self, dir: &Path) -> Result<(), Box<dyn Error>> {
         std::fs::write(dir.join("base.raw"), [0; 512])?;
         let options = self.options.replace("IMG", "image");
         let create = ["create", "-u", "-q", "-f", "qcow2", "-o", &options, "image.qcow2", self.size];
@@ -137,7 +124,7 @@ impl Recipe {
                 None => run(dir, "qemu-io", &["-f", "qcow2", "-c", step, "image.qcow2"])?,
             }
         }
-        Ok(place)
+        Ok(())
     }
 }
 

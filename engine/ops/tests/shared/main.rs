@@ -6,22 +6,20 @@
 
 mod bits;
 mod disk;
+#[path = "../common/made.rs"]
+mod made;
 
 use instar_ops::{Preallocation, ResizeError};
 use libtest_mimic::{Arguments, Failed, Trial};
+use made::Made;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tempfile::TempDir;
 
 /// How much longer a file may be than what `qemu-img` makes of it, in clusters: one for each table that
 /// was moved before its old place was free.
 const LONGER: u64 = 4;
-/// The name of an image where it is made.
-const IMAGE: &str = "image.qcow2";
 /// The trials in which no free run takes all that lies behind the new end, so that the file stays as long as it was.
 const UNSETTLED: [&str; 1] = ["bitmaps::cluster_size=4k,refcount_bits=2::1"];
 
@@ -295,38 +293,31 @@ fn faults_are_found() -> Outcome {
 
 /// Options, steps and size of an image.
 type Recipe = (String, &'static [&'static str], u64);
-/// An image in a directory of its own, or why there is none.
-type Made = Arc<OnceLock<Result<TempDir, String>>>;
 
-/// What has been made: many trials begin with the same image.
-static MADE: Mutex<BTreeMap<Recipe, Made>> = Mutex::new(BTreeMap::new());
+/// Many trials begin with the same image.
+static MADE: Made<Recipe> = Made::new();
 
-/// Puts the image into `dir`, twice.
+/// Makes the image, twice.
 fn build(case: &Case, dir: &Path) -> Outcome<(PathBuf, PathBuf)> {
-    let recipe = (case.options.clone(), case.steps, case.sizes[0]);
-    let made = MADE.lock().unwrap_or_else(PoisonError::into_inner).entry(recipe).or_default().clone();
-    let made = made.get_or_init(|| make(case).map_err(|e| e.to_string())).as_ref().map_err(String::as_str)?;
     let (ours, theirs) = (dir.join("ours.qcow2"), dir.join("theirs.qcow2"));
-    for copy in [&ours, &theirs] {
-        std::fs::copy(made.path().join(IMAGE), copy)?;
-    }
+    let recipe = (case.options.clone(), case.steps, case.sizes[0]);
+    MADE.copy(recipe, dir, |dir| make(case, &dir.join("ours.qcow2")))?;
+    std::fs::copy(&ours, &theirs)?;
     Ok((ours, theirs))
 }
 
-fn make(case: &Case) -> Outcome<TempDir> {
-    let dir = tempfile::tempdir()?;
-    let image = dir.path().join(IMAGE);
-    qemu(&["create", "-q", "-f", "qcow2", "-o", &case.options, text(&image), &case.sizes[0].to_string()])?;
+fn make(case: &Case, image: &Path) -> Outcome {
+    qemu(&["create", "-q", "-f", "qcow2", "-o", &case.options, text(image), &case.sizes[0].to_string()])?;
     for step in case.steps {
         match step.strip_prefix('!') {
             Some(command) => {
-                let words = command.split(' ').map(|word| if word == "IMG" { text(&image) } else { word });
+                let words = command.split(' ').map(|word| if word == "IMG" { text(image) } else { word });
                 drop(qemu(&words.collect::<Vec<_>>())?);
             }
-            None => drop(tool("qemu-io", &["-f", "qcow2", "-c", step, text(&image)])?),
+            None => drop(tool("qemu-io", &["-f", "qcow2", "-c", step, text(image)])?),
         }
     }
-    Ok(dir)
+    Ok(())
 }
 
 /// That both images are the same to whoever uses them.
