@@ -140,7 +140,7 @@ fn as_plan_error(error: LayerError, offset: u64, len: usize) -> PlanError {
 /// planner, for whoever compares it with another reader. `scratch` as for an operation.
 ///
 /// # Errors
-/// As [`Chain::open`], and [`OpError::Layer`] of one that cannot be read.
+/// [`OpError`]: the image or one of its layers makes no sense; [`OpError::Layer`] of one that cannot be read.
 pub fn read_layers(
     layers: &mut [Layer<'_>],
     offset: u64,
