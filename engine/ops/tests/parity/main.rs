@@ -7,6 +7,8 @@ mod grow;
 mod made;
 mod recipe;
 mod repair;
+#[path = "../common/share.rs"]
+mod share;
 mod subject;
 
 use faults::Fault;
@@ -40,7 +42,7 @@ fn main() {
         let name = format!("grow::{}", growth.name());
         trials.push(trial(absent, name, move || growth.compare()));
     }
-    libtest_mimic::run(&args, trials).exit();
+    libtest_mimic::run(&args, share::share(trials.into_iter())).exit();
 }
 
 fn trial(

@@ -8,6 +8,8 @@ mod bits;
 mod disk;
 #[path = "../common/made.rs"]
 mod made;
+#[path = "../common/share.rs"]
+mod share;
 
 use instar_ops::{Preallocation, ResizeError};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -190,7 +192,7 @@ fn main() {
         Trial::test(name, move || run().map_err(|e| Failed::from(e.to_string())))
             .with_ignored_flag(absent.is_some())
     });
-    libtest_mimic::run(&args, trials.chain(others).collect()).exit();
+    libtest_mimic::run(&args, share::share(trials).into_iter().chain(others).collect()).exit();
 }
 
 type Check = fn() -> Outcome;
