@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Output};
 /// The argument that makes this test program be the faulty instar.
 const AS_FAULTY: &str = "__faulty";
 /// How many cases the campaign has, unless [`CASES_VARIABLE`] says otherwise.
-const CASES: &str = "80";
+const CASES: &str = "150";
 /// The variable that names another number of cases.
 const CASES_VARIABLE: &str = "TRIAGE_CASES";
 
@@ -54,7 +54,7 @@ fn campaign() -> Result<(), Failed> {
     let found = report["findings"].as_array().map_or(0, Vec::len);
     ensure(found == 1, &format!("{found} findings: {:#}", report["findings"]), &run)?;
     let finding = &report["findings"][0];
-    ensure(finding["cases"].as_u64().is_some_and(|cases| cases > 25), "the bug is in few cases", &run)?;
+    ensure(finding["cases"].as_u64().is_some_and(|cases| cases > 50), "the bug is in few cases", &run)?;
     let case = PathBuf::from(finding["case"].as_str().ok_or("no case")?);
     readable(&case)?;
 
