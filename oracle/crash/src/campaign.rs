@@ -185,7 +185,8 @@ impl<'r> Run<'r> {
             self.report.compared += 1;
         }
         let before = judge.step(&self.image, format, content, new, stale);
-        let step = before.map_err(|bad| format!("the image before resize {number}: {bad}"))?;
+        let mut step = before.map_err(|bad| format!("the image before resize {number}: {bad}"))?;
+        step.preallocation = request.preallocation;
         self.report.resizes += u64::from(!traced.trace.is_empty());
         let mut after = content.clone();
         after.resize(new);

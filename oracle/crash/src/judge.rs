@@ -35,6 +35,8 @@ pub struct Step {
     /// Whether what is new must read as zeros from its first byte; otherwise the rest of the last cluster before may
     /// hold what an earlier shrink cut off there.
     pub zeros_beyond: bool,
+    /// What was asked for: without it, some grows over a longer backing file are refused.
+    pub preallocation: Preallocation,
     preserved: Preserved,
     kept: Kept,
     incompatible: u64,
@@ -111,6 +113,7 @@ impl Judge {
             new,
             leaks: 0,
             zeros_beyond: !stale,
+            preallocation: Preallocation::Off,
             preserved: Preserved::raw(content, image.len().min(new)),
             kept: Kept::default(),
             incompatible: 0,
@@ -223,9 +226,9 @@ impl Judge {
         }
     }
 
-    /// Resizes `image` again as the resize of `step` did.
+    /// Resizes `image` again as the resize of `step` did, without its preallocation if that will do.
     fn again(image: &mut Image, step: &Step) -> Result<(), OpError> {
-        let request = ResizeRequest {
+        let mut request = ResizeRequest {
             format: Some(step.format),
             size: SizeRequest::Absolute(step.new),
             shrink: true,
@@ -237,7 +240,12 @@ impl Judge {
         if image.has_extents() {
             image.keep_only(&blocks::extent_names(image));
         }
-        whole(image, &request)
+        let plain = whole(image, &request);
+        if plain.is_ok() || step.preallocation == Preallocation::Off {
+            return plain;
+        }
+        request.preallocation = step.preallocation;
+        whole(image, &request).or(plain)
     }
 
     fn good(&mut self, image: &Image, step: &Step) -> Result<Good, Bad> {
@@ -322,7 +330,10 @@ impl Judge {
         }
         let data = image.data_file().map_or(step.new, Image::len);
         let beyond = match step.format {
-            Format::Qcow2 if !again && data != step.new => Some(format!("the data file has {data} bytes")),
+            // To the same size, nothing is written: the data file stays as it was.
+            Format::Qcow2 if !again && step.old != step.new && data != step.new => {
+                Some(format!("the data file has {data} bytes"))
+            }
             Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
             Format::Qcow2 => self.walk.beyond(),
             format if blocks::knows(format) => end.unfinished.map(str::to_owned),
