@@ -111,6 +111,13 @@ pub const EXCUSES: &[Excuse] = &[
         says: "here, exit 1 ERROR",
     },
     Excuse {
+        id: "bounded-check",
+        reason: "instar check reads no more L2 tables than the file has clusters, and says that it did not read the rest",
+        kinds: &["exit-code"],
+        field: "l1-size",
+        says: "exit 1 (too long to be kept) here, exit 2 (too long to be kept) there",
+    },
+    Excuse {
         id: "no-last-cluster",
         reason: "where nothing in the file is in use, instar names no end of what is",
         kinds: &["json"],
