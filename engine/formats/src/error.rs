@@ -195,6 +195,8 @@ numbered_errors! {
         195 NotEncrypted => "No encryption in image header, but options specified a format",
         /// The data file is to be the disk itself, and there is none.
         196 RawWithoutDataFile => "data-file-raw requires a data file",
+        /// The name of the backing file's format is longer than any.
+        197 BackingFormatTooLong { len } => "ERROR: ext_backing_format: len={len} too large (>=16)",
         /// No VHDX signature.
         520 NotVhdx => "Image is not in VHDX format",
         /// Neither header of a VHDX image is valid, or they contradict each other.

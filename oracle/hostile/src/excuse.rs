@@ -58,7 +58,7 @@ pub const EXCUSES: &[Excuse] = &[
         id: "other-files",
         reason: "instar check opens no backing file: what it cannot open is no matter",
         kinds: &["exit-code"],
-        field: "backing",
+        field: "",
         says: "Could not open backing file",
     },
     Excuse {
@@ -95,13 +95,6 @@ pub const EXCUSES: &[Excuse] = &[
         kinds: &["exit-code", "json", "words"],
         field: "crypt-method",
         says: "",
-    },
-    Excuse {
-        id: "end-of-extensions",
-        reason: "the length of the end marker means nothing to instar",
-        kinds: &["exit-code", "accepted"],
-        field: "extension-length",
-        says: "Header extension too large",
     },
     Excuse {
         id: "check-goes-on",

@@ -17,6 +17,8 @@ pub const BITMAPS: u32 = 0x2385_2875;
 pub const CRYPTO: u32 = 0x0537_be77;
 /// External data file name.
 pub const DATA_FILE: u32 = 0x4441_5441;
+/// Bytes that the name of a backing file's format must stay below for `qemu-img` to open the image.
+const BACKING_FORMAT_END: u64 = 16;
 /// Type and length.
 const EXTENSION_HEAD: u64 = 8;
 
@@ -50,21 +52,25 @@ impl Extensions {
     /// The next extension, or `None` at the end.
     ///
     /// # Errors
-    /// The device's, or [`ImageError::ExtensionTooLarge`].
+    /// The device's, [`ImageError::ExtensionTooLarge`] or [`ImageError::BackingFormatTooLong`].
     pub fn next<R: ReadAt + ?Sized>(&mut self, image: &mut R) -> Result<Option<Extension>, ExtensionError> {
-        if self.next.saturating_add(EXTENSION_HEAD) > self.end {
+        if self.next >= self.end {
             return Ok(None);
         }
         let mut head = [0; 8];
         image.read_at(self.next, &mut head)?;
         let (kind, len) = (be32(&head, 0), u64::from(be32(&head, 4)));
+        let offset = self.next.saturating_add(EXTENSION_HEAD);
+        // The end marker, too, must fit, and so must the data that it should not have: qemu-img refuses it otherwise.
+        if self.end.checked_sub(offset).is_none_or(|room| len > room) {
+            return Err(ImageError::ExtensionTooLarge.into());
+        }
+        if kind == BACKING_FORMAT && len >= BACKING_FORMAT_END {
+            return Err(ImageError::BackingFormatTooLong { len }.into());
+        }
         if kind == END {
             self.next = self.end;
             return Ok(None);
-        }
-        let offset = self.next.saturating_add(EXTENSION_HEAD);
-        if len > self.end.saturating_sub(offset) {
-            return Err(ImageError::ExtensionTooLarge.into());
         }
         self.next = offset.saturating_add(len.saturating_add(7) & !7);
         Ok(Some(Extension { kind, offset, len }))

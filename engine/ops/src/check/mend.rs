@@ -7,7 +7,7 @@ use crate::{
     CheckFinding, Companions, Disk, Format, OpError, ReadAt, Refusal, Repair, ResizeOutcome, ResizeRequest,
     resize_with,
 };
-use instar_formats::qcow2::Incompatible;
+use instar_formats::qcow2::{Extensions, Incompatible};
 
 /// As [`resize_with`], of an image that may have its dirty bit set, or a log to be replayed. It is repaired first, as QEMU
 /// does when it opens one for writing, and stays repaired if the resize is refused then. What is found
@@ -49,6 +49,10 @@ fn mend<D: Disk>(
         }
         _ => return Ok(()),
     };
+    // What would keep the image from being opened is said before a byte of it changes.
+    header.check_files()?;
+    let mut extensions = Extensions::new(&header);
+    while extensions.next(disk)?.is_some() {}
     let (mut buffers, mut tally) = prepare(header, disk.len(), scratch, findings);
     tally.find(CheckFinding::Unclean);
     match repair::once(disk, &mut buffers, &mut tally, Repair::All) {
