@@ -5,14 +5,15 @@
 //! an [`Oracle`], which agrees, skips or disagrees. [`Known`] divergences are told from new ones
 //! by a list, each entry of which has a case that still shows it.
 //!
-//! Nothing here goes through the engine: images are read by qemu-img, by a crate of somebody
-//! else's and by a [`qcow2`] reader of the oracle's own.
+//! Nothing here goes through the engine: images are read by qemu-img, by programs and crates of somebody
+//! else's and by readers of the oracle's own ([`qcow2`], [`disk`]).
 
 #![forbid(unsafe_code)]
 
 pub mod desk;
 pub mod disk;
 mod error;
+pub mod foreign;
 mod known;
 mod oracles;
 mod other;

@@ -7,6 +7,7 @@ mod companions;
 mod content;
 mod created;
 mod engines;
+mod foreign;
 mod fresh;
 mod header;
 mod host_size;
@@ -55,6 +56,9 @@ pub fn all() -> &'static [&'static dyn Oracle] {
         &clean::Clean,
         &content::Content,
         &reader::Reader,
+        &foreign::SEVEN_ZIP,
+        &foreign::LIBYAL,
+        &foreign::CRATES,
         &parity::ContentParity,
         &created::Created,
         &header::HeaderParity,

@@ -2,20 +2,20 @@
 
 use super::support::{still_dirty, unexpected_course, unusable};
 use crate::disk::Disk;
+use crate::foreign::windows;
 use crate::oracles::Oracle;
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, Trial, Verdict};
 use imago::file::File;
 use imago::qcow2::Qcow2;
 use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate};
-use oracle_case::Content;
 
 /// See the module.
 pub struct Reader;
 
 const NAME: &str = "reader";
-/// Bytes read around each place of interest.
-const WINDOW: u64 = 64 << 10;
+/// Bytes that imago is asked for at a time.
+const WHOLE: usize = 1 << 20;
 /// Bytes compared at a time.
 const PIECE: u64 = 4 << 20;
 
@@ -68,16 +68,18 @@ fn read_all(trial: &Trial) -> Option<Finding> {
         let detail = format!("{} bytes, {} expected", image.size(), content.size());
         return Some(trial.finding(NAME, "size", Kind::Differs, detail));
     }
-    for (at, len) in windows(&content) {
-        let len = usize::try_from(len).unwrap_or(0);
-        let (mut got, mut want) = (vec![0xff; len], vec![0; len]);
-        if let Err(e) = image.read(&mut got[..], at) {
-            return failed("read", e);
-        }
-        content.read(at, &mut want);
-        if let Some(i) = (0..len).find(|i| got.get(*i) != want.get(*i)) {
-            let detail = format!("byte {} is {} and not {}", at + i as u64, got[i], want[i]);
-            return Some(trial.finding(NAME, field(trial, at, &got, &want), Kind::Differs, detail));
+    for (start, len) in windows(&content) {
+        for at in (start..start + len).step_by(WHOLE) {
+            let len = usize::try_from(start + len - at).map_or(WHOLE, |rest| rest.min(WHOLE));
+            let (mut got, mut want) = (vec![0xff; len], vec![0; len]);
+            if let Err(e) = image.read(&mut got[..], at) {
+                return failed("read", e);
+            }
+            content.read(at, &mut want);
+            if let Some(i) = (0..len).find(|i| got.get(*i) != want.get(*i)) {
+                let detail = format!("byte {} is {} and not {}", at + i as u64, got[i], want[i]);
+                return Some(trial.finding(NAME, field(trial, at, &got, &want), Kind::Differs, detail));
+            }
         }
     }
     None
@@ -115,24 +117,4 @@ fn field(trial: &Trial, at: u64, got: &[u8], want: &[u8]) -> &'static str {
         true => "boundary-tail",
         false => "content",
     }
-}
-
-/// What to read: every extent with what surrounds it, both ends of the disk.
-fn windows(content: &Content) -> Vec<(u64, u64)> {
-    let size = content.size();
-    let mut points = vec![(0, 0), (size, size)];
-    points.extend(content.extents().iter().map(|e| (e.offset, e.offset + e.len)));
-    let mut windows: Vec<(u64, u64)> = Vec::new();
-    points.sort_unstable();
-    for (start, end) in points {
-        let start = start.saturating_sub(WINDOW);
-        let end = end.saturating_add(WINDOW).min(size);
-        match windows.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => windows.push((start, end)),
-        }
-    }
-    let pieces =
-        |(start, end): (u64, u64)| (start..end).step_by(1 << 20).map(move |at| (at, (end - at).min(1 << 20)));
-    windows.into_iter().flat_map(pieces).collect()
 }

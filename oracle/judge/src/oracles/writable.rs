@@ -54,6 +54,7 @@ impl Oracle for Writable {
         findings.extend(super::clean::by_disk(trial, &image)?);
         if trial.case.fixture.format.is_unresized() {
             findings.extend(own_check(trial, &image)?);
+            findings.extend(super::foreign::CRATES.look(trial, &image, &content)?);
         }
         if trial.case.fixture.format.is_checked() {
             let answer = trial.desk.check(writer, &image)?;

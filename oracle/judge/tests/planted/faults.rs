@@ -28,6 +28,16 @@ impl Fault {
     pub fn name(&self) -> String {
         format!("{}/{}", self.oracle, self.field)
     }
+
+    /// The program without which its oracle looks at nothing, if there is one.
+    pub fn needs(&self) -> Option<&'static str> {
+        match self.oracle {
+            "7-zip" => Some("7zz"),
+            "libyal" if self.case == VMDK => Some("vmdkinfo"),
+            "libyal" => Some("vhdiinfo"),
+            _ => None,
+        }
+    }
 }
 
 /// A qcow2 image whose L1 table grows: 64 KiB clusters, data at the start and compressed at 1 MiB.
@@ -91,9 +101,11 @@ const fn in_words(
 const VHD: &str = r#"{"fixture": {"size": 4194304, "format": {"vpc": {"creator": "qem2"}},
     "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
     "resizes": [{"size": "8M"}]}"#;
-const VHDX: &str = r#"{"fixture": {"size": 4194304, "format": {"vhdx": {"block_bits": 20}}},
+const VHDX: &str = r#"{"fixture": {"size": 4194304, "format": {"vhdx": {"block_bits": 20}},
+    "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
     "resizes": [{"size": "8M"}]}"#;
-const VMDK: &str = r#"{"fixture": {"size": 4194304, "format": {"vmdk": {"subformat": "monolithicSparse"}}},
+const VMDK: &str = r#"{"fixture": {"size": 4194304, "format": {"vmdk": {"subformat": "monolithicSparse"}},
+    "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
     "resizes": [{"size": "8M"}]}"#;
 /// Resizes of theirs by which only the size is left of a disk.
 const NEW_VHD: &str =
@@ -103,9 +115,23 @@ const LONG_VHD: &str =
 const NEW_VHDX: &str =
     "[ $verb = resize ] && { qemu-img create -q -f vhdx -o block_size=1M disk.img 8M; exit; }";
 const NEW_VMDK: &str = "[ $verb = resize ] && { qemu-img create -q -f vmdk disk.img 8M; exit; }";
+const LONG_VMDK: &str = "[ $verb = resize ] && { qemu-img create -q -f vmdk disk.img 9M; exit; }";
+/// One larger than what 7-Zip is asked to unpack.
+const LARGE_VMDK: &str = r#"{"fixture": {"size": 4194304, "format": {"vmdk": {"subformat": "monolithicSparse"}}},
+    "resizes": [{"size": "40M"}]}"#;
+const LONGER_VMDK: &str = "[ $verb = resize ] && { qemu-img create -q -f vmdk disk.img 41M; exit; }";
 
-const fn in_new(field: &'static str, (case, script): (&'static str, &'static str), image: Plant) -> Fault {
-    Fault { oracle: "clean", field, case, script, image: Some(image) }
+const fn in_new(field: &'static str, new: (&'static str, &'static str), image: Plant) -> Fault {
+    in_new_for("clean", field, new, image)
+}
+
+const fn in_new_for(
+    oracle: &'static str,
+    field: &'static str,
+    (case, script): (&'static str, &'static str),
+    image: Plant,
+) -> Fault {
+    Fault { oracle, field, case, script, image: Some(image) }
 }
 
 /// A resize that shrinks without being told that it may.
@@ -132,6 +158,20 @@ pub const FAULTS: &[Fault] = &[
     in_words("untouched", "kept-item", VHDX, NEW_VHDX),
     in_words("untouched", "kept-descriptor", VMDK, NEW_VMDK),
     in_words("reader", "content", VHD, NEW_VHD),
+    in_words("7-zip", "content", VHD, NEW_VHD),
+    in_words("7-zip", "content", VHDX, NEW_VHDX),
+    in_words("7-zip", "content", VMDK, NEW_VMDK),
+    in_words("7-zip", "size", VMDK, LONG_VMDK),
+    in_words("7-zip", "size", LARGE_VMDK, LONGER_VMDK),
+    // The table begins with an entry past the end.
+    in_new_for("7-zip", "open", (VHD, NEW_VHD), |p| put(p, 1536, &[0, 0, 1, 0])),
+    in_words("libyal", "size", VHD, LONG_VHD),
+    in_words("libyal", "size", VMDK, LONG_VMDK),
+    in_words("crates", "content", VHD, NEW_VHD),
+    in_words("crates", "content", VHDX, NEW_VHDX),
+    in_words("crates", "content", VMDK, NEW_VMDK),
+    in_words("crates", "size", VHD, LONG_VHD),
+    in_new_for("crates", "read", (VHD, NEW_VHD), |p| put(p, 1536, &[0, 0, 1, 0])),
     in_words("created", "content", VHD, NEW_VHD),
     in_words("created", "virtual-size", VHD, LONG_VHD),
     in_words("outcome", "size", VHD, LONG_VHD),

@@ -13,8 +13,7 @@ use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut trials: Vec<Trial> =
-        faults::FAULTS.iter().map(|fault| Trial::test(fault.name(), move || caught(fault))).collect();
+    let mut trials: Vec<Trial> = faults::FAULTS.iter().map(trial).collect();
     trials.extend(
         all().iter().map(|o| Trial::test(format!("{}/nothing planted", o.name()), move || quiet(o.name()))),
     );
@@ -27,6 +26,15 @@ fn main() -> ExitCode {
     }
     trials.push(Trial::test("every oracle has a fault", every_oracle_has_a_fault));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(fault: &'static faults::Fault) -> Trial {
+    match fault.needs().filter(|program| Command::new(program).output().is_err()) {
+        None => Trial::test(fault.name(), move || caught(fault)),
+        Some(program) => {
+            Trial::test(format!("{} (no {program} in PATH)", fault.name()), || Ok(())).with_ignored_flag(true)
+        }
+    }
 }
 
 fn caught(fault: &faults::Fault) -> Result<(), Failed> {
