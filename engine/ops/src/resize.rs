@@ -1,13 +1,15 @@
 //! Resizing.
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Unpacker};
 use crate::companions::Companions;
 use crate::open::{Opened, open};
 use crate::{Disk, Format, OpError, Refusal, ResizeOutcome, ResizeRequest};
 use instar_formats::io::{IoError, ReadAt};
 use instar_formats::qcow2::header::AUTOCLEAR_RAW;
 use instar_formats::qcow2::{Header, Incompatible};
-use instar_planner::{Backing, Patch, PlanError, Request, ResizeAction, Surroundings, Target, qcow2, raw};
+use instar_planner::{
+    Backing, Patch, PlanError, Request, ResizeAction, Surroundings, Target, Unpack, qcow2, raw,
+};
 
 /// Resizes the image on `disk`, which has no other files; one that has is refused. Every refusal is
 /// decided before the first write.
@@ -92,9 +94,10 @@ fn resize_qcow2<D: Disk>(
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, OpError> {
     let (own, rest) = scratch.split_at_mut_checked(instar_planner::SCRATCH_LEN).unwrap_or_default();
-    let mut chain = match companions.backing {
-        [] => None,
-        ref mut layers => Some(Chain::open(layers, rest)?),
+    // Who unpacks compressed clusters has the memory for it: the chain, if there is one.
+    let (mut chain, mut unpacker) = match companions.backing {
+        [] => (None, Some(Unpacker::new(rest))),
+        ref mut layers => (Some(Chain::open(layers, rest)?), None),
     };
     if let Some(chain) = &chain {
         keyless(header, request, chain.virtual_size())?;
@@ -104,6 +107,7 @@ fn resize_qcow2<D: Disk>(
         let mut around = Surroundings {
             backing: chain.as_mut().map(|chain| chain as &mut dyn Backing),
             data_file: data_file.as_mut().map(|file| file as &mut dyn Target),
+            unpacker: unpacker.as_mut().map(|unpacker| unpacker as &mut dyn Unpack),
         };
         run(disk, (header, request), &mut around, own)
     };

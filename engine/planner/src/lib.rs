@@ -23,7 +23,7 @@ pub mod vmdk;
 
 pub use error::{PlanError, ResizeError};
 pub use instar_formats::io::{IoError, ReadAt};
-pub use surroundings::{Backing, Surroundings};
+pub use surroundings::{Backing, Compressed, Surroundings, Unpack};
 
 /// What a planner's scratch buffer must hold at least, in bytes.
 pub const SCRATCH_LEN: usize = 8 << 20;

@@ -84,9 +84,11 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
     }
     let mut run = Run { case, dir, options, report, image, kinds: HashSet::new() };
     let mut content = expected_content(&case.fixture);
+    // Nobody but who has the key can make zeros of what a shrink leaves of its last cluster.
+    let noise = case.fixture.format.is_encrypted();
     let mut stale = false;
     for (number, (resize, after)) in case.resizes.iter().zip(expected_steps(case)).enumerate() {
-        stale |= !after.stale.is_empty();
+        stale |= noise && !after.stale.is_empty();
         if after.outcome == Outcome::Resized {
             if !run.resize(judge, number, resize, &content, stale)? {
                 break;
@@ -95,7 +97,7 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
         } else {
             run.refused(number, resize, content.size())?;
         }
-        stale = !after.stale.is_empty();
+        stale = noise && !after.stale.is_empty();
     }
     Ok(run.report)
 }

@@ -28,8 +28,8 @@ pub enum Bytes {
     Fill(u64, u8),
     /// These, then zeros.
     Plain(Vec<u8>),
-    /// These sectors, compressed.
-    Compressed(Vec<u8>),
+    /// These sectors, compressed; or, where the cluster may be unpacked, what they hold.
+    Compressed(Vec<u8>, Option<Box<Self>>),
 }
 
 impl Preserved {
@@ -48,7 +48,7 @@ impl Preserved {
     }
 
     /// The first `len` bytes of the qcow2 image `image`, walked, with this content. Compressed clusters must stay as they are
-    /// there; everything else is up to the model.
+    /// there, but for the one that a shrink ends in, which may be unpacked; everything else is up to the model.
     #[must_use]
     pub fn qcow2(content: &Content, len: u64, image: &Image, walk: &Walk) -> Self {
         let cluster = walk.header.cluster();
@@ -63,7 +63,10 @@ impl Preserved {
         }
         for entry in walk.entries.iter().filter(|entry| entry.guest * cluster < len) {
             if let Place::Compressed(start, end) = entry.place(&walk.header) {
-                clusters.insert(entry.guest, Bytes::Compressed(read(image, start, end - start)));
+                let ends_in = len - entry.guest * cluster < cluster && len < content.size();
+                let model = clusters.remove(&entry.guest).filter(|_| ends_in);
+                let sectors = read(image, start, end - start);
+                clusters.insert(entry.guest, Bytes::Compressed(sectors, model.map(Box::new)));
             }
         }
         let behind = image.beside().content.clone();
@@ -129,6 +132,23 @@ impl Preserved {
         if met == self.clusters.len() { Ok(()) } else { Err(self.lost(walk)) }
     }
 
+    /// Whether a walked qcow2 image has nothing but zeros between its end and that of the cluster that it ends in. What is
+    /// compressed may stay so if there were zeros before, as `was_zero` says.
+    #[must_use]
+    pub fn ends_in_zeros(image: &Image, walk: &Walk, was_zero: bool) -> bool {
+        let (cluster, size) = (walk.header.cluster(), walk.header.size);
+        let kept = size % cluster;
+        let last = walk.entries.iter().find(|entry| kept != 0 && entry.guest == size / cluster);
+        match last.map_or(Place::Zeros, |entry| entry.place(&walk.header)) {
+            Place::Zeros => true,
+            Place::Compressed(..) => was_zero,
+            Place::Host(at) => image.is_filled(at + kept, cluster - kept, 0),
+            Place::Subclusters(at, mask) => {
+                masked(image, at, mask, cluster)[to_usize(kept)..].iter().all(|byte| *byte == 0)
+            }
+        }
+    }
+
     fn lost(&self, walk: &Walk) -> String {
         let found = |guest: &&u64| walk.entries.iter().any(|entry| entry.guest == **guest);
         let lost = self.clusters.keys().filter(|guest| !found(guest)).min();
@@ -158,7 +178,9 @@ fn lie_filled(image: &Image, pieces: &[Piece], (from, to): (u64, u64), byte: u8)
 pub fn bytes_at(image: &Image, place: Place, cluster: u64) -> Option<Bytes> {
     let plain = match place {
         Place::Zeros => return None,
-        Place::Compressed(start, end) => return Some(Bytes::Compressed(read(image, start, end - start))),
+        Place::Compressed(start, end) => {
+            return Some(Bytes::Compressed(read(image, start, end - start), None));
+        }
         Place::Host(at) => read(image, at, cluster),
         Place::Subclusters(at, mask) => masked(image, at, mask, cluster),
     };
@@ -190,10 +212,13 @@ fn model(content: &Content, offset: u64, len: u64) -> Bytes {
 pub fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&Bytes>) -> bool {
     match (place, expected) {
         (Place::Zeros, expected) => expected.is_none(),
-        (Place::Compressed(start, end), Some(Bytes::Compressed(bytes))) => {
+        (Place::Compressed(start, end), Some(Bytes::Compressed(bytes, _))) => {
             read(image, start, end - start) == *bytes
         }
-        (Place::Compressed(..), _) | (_, Some(Bytes::Compressed(_))) => false,
+        (Place::Compressed(..), _) | (_, Some(Bytes::Compressed(_, None))) => false,
+        (place, Some(Bytes::Compressed(_, Some(unpacked)))) => {
+            holds(image, place, len, cluster, Some(unpacked))
+        }
         (Place::Host(at), None) => image.is_filled(at, len, 0),
         (Place::Host(at), Some(Bytes::Fill(n, byte))) => {
             image.is_filled(at, *n, *byte) && (len <= *n || image.is_filled(at + n, len - n, 0))

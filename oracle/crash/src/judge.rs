@@ -40,6 +40,8 @@ pub struct Step {
     preserved: Preserved,
     kept: Kept,
     incompatible: u64,
+    /// Whether the disk held zeros from the new end to the end of the cluster that this lies in.
+    tail_was_zero: bool,
 }
 
 /// What is wrong with an image: one of a few kinds, and the words for it.
@@ -117,6 +119,7 @@ impl Judge {
             preserved: Preserved::raw(content, image.len().min(new)),
             kept: Kept::default(),
             incompatible: 0,
+            tail_was_zero: true,
         };
         if format == Format::Qcow2 {
             self.walk.walk(image);
@@ -124,14 +127,8 @@ impl Judge {
             (step.old, step.leaks, step.incompatible) = (header.size, self.walk.leaks, header.incompatible);
             step.preserved = Preserved::qcow2(content, step.old.min(new), image, &self.walk);
             step.kept = Kept::of(image, &self.walk);
-        }
-        if blocks::knows(format) {
-            let reading = blocks::read(format, image).map_err(|what| Bad::new("corrupt", what))?;
-            if reading.size != content.size() {
-                return Err(Bad::new("size", format!("{} bytes, not {}", reading.size, content.size())));
-            }
-            step.old = reading.size;
-            step.preserved = Preserved::raw(content, step.old.min(new));
+            let end = new.next_multiple_of(header.cluster());
+            step.tail_was_zero = !content.extents().iter().any(|e| e.offset < end && e.offset + e.len > new);
         }
         if blocks::knows(format) {
             let reading = blocks::read(format, image).map_err(|what| Bad::new("corrupt", what))?;
@@ -335,11 +332,19 @@ impl Judge {
                 Some(format!("the data file has {data} bytes"))
             }
             Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
+            Format::Qcow2 if step.new < step.old && !self.ends_in_zeros(image, step) => {
+                Some("the last cluster holds what was cut off".into())
+            }
             Format::Qcow2 => self.walk.beyond(),
             format if blocks::knows(format) => end.unfinished.map(str::to_owned),
             other => return Err(Bad::of_format(other)),
         };
         beyond.map_or(Ok(()), |what| Err(Bad::new("beyond", format!("beyond the new end: {what}"))))?;
         if blocks::knows(step.format) { Self::is_clean(image, step.format, again) } else { Ok(()) }
+    }
+
+    /// Whether a disk that was cut is zeros to the end of its last cluster. A data file ends with its disk.
+    fn ends_in_zeros(&self, image: &Image, step: &Step) -> bool {
+        image.data_file().is_some() || Preserved::ends_in_zeros(image, &self.walk, step.tail_was_zero)
     }
 }

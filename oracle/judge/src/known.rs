@@ -44,6 +44,8 @@ enum Predicate {
     UnknownAutoclear,
     /// The fixture has compressed clusters.
     Compressed,
+    /// The image has extended L2 entries.
+    ExtendedL2,
     /// A resize asks for `metadata`.
     Metadata,
     /// The fixture has bitmaps.
@@ -96,8 +98,9 @@ const CASES: &[(&str, &str)] = &[
     case!("shrink-leaves-no-empty-tables"),
     case!("shrink-moves-no-refcount-table"),
     case!("boundary-tail-is-zero"),
-    case!("compressed-boundary-tail"),
+    case!("compressed-boundary-is-unpacked"),
     case!("compressed-edge-stays"),
+    case!("compressed-edge-of-subclusters"),
     case!("zero-edge-stays"),
     case!("reused-clusters-are-zero"),
     case!("bitmaps-stay-where-they-are"),
@@ -204,6 +207,7 @@ impl Predicate {
                 case.fixture.writes.iter().any(|write| zeros(write.kind))
             }
             Self::Encrypted => case.fixture.format.is_encrypted(),
+            Self::ExtendedL2 => case.fixture.format.qcow2().is_some_and(|q| q.extended_l2),
             Self::LazyRefcounts => case.fixture.format.qcow2().is_some_and(|q| q.lazy_refcounts),
             Self::NewRefcountTable => case.features().contains("grow-refcount-table"),
             Self::OverLongerBacking => grows_over_longer_backing(case),

@@ -19,10 +19,10 @@ use crate::{Layer, LayerError, MAX_LAYERS, OpError, Refusal};
 use instar_formats::ImageError;
 use instar_formats::bytes::index;
 use instar_formats::io::{Direction, IoError};
-use instar_planner::{Backing, PlanError};
+use instar_planner::{Backing, PlanError, Unpack};
 use layer::Reader;
 use mapping::Source;
-use unpack::Unpacker;
+pub(crate) use unpack::Unpacker;
 
 /// Bytes of scratch for pieces of L2 tables, shared by all layers.
 const TABLES: usize = 1 << 20;
@@ -90,7 +90,7 @@ impl<'c, 'a> Chain<'c, 'a> {
                 Source::At(host) => reader.read(layer, host, part).map_err(failed)?,
                 Source::Packed { host, packed, skip } => {
                     let packed = unpack::Packed { layer: at, host, len: packed, of: reader.clusters() };
-                    let cluster = self.unpacker.get(layer, packed).map_err(failed)?;
+                    let cluster = self.unpacker.get(layer.file, packed).map_err(failed)?;
                     let from = cluster.get(index(skip)..).unwrap_or_default();
                     part.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                 }
@@ -122,6 +122,10 @@ impl Backing for Chain<'_, '_> {
             rest = rest.get_mut(done..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    fn unpacker(&mut self) -> Option<&mut dyn Unpack> {
+        Some(&mut self.unpacker)
     }
 }
 

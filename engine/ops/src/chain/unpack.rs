@@ -2,8 +2,10 @@
 
 use super::layer::Clusters;
 use super::zstd;
-use crate::{Layer, LayerError, Refusal};
+use crate::{LayerError, ReadAt, Refusal};
 use instar_formats::bytes::index;
+use instar_formats::io::IoError;
+use instar_planner::{Compressed, Unpack};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
@@ -45,25 +47,41 @@ impl<'c> Unpacker<'c> {
         Self { cluster, packed, literals, last: None }
     }
 
-    /// The content of a cluster of `layer`.
+    /// The content of a cluster of a layer, which is `file`.
     ///
     /// # Errors
     /// It cannot be unpacked, or the device failed.
-    pub fn get(&mut self, layer: &mut Layer<'_>, packed: Packed) -> Result<&[u8], LayerError> {
+    pub fn get(&mut self, file: &mut dyn ReadAt, packed: Packed) -> Result<&[u8], LayerError> {
         let size = index(packed.of.size);
         if self.last != Some(packed) {
             self.last = None;
             let broken = Refusal::CompressedCluster { offset: packed.host };
             let from = self.packed.get_mut(..index(packed.len)).ok_or(broken)?;
             let to = self.cluster.get_mut(..size).ok_or(broken)?;
-            layer.file.read_at(packed.host, from)?;
-            let unpacked =
-                if packed.of.zstd { zstd::unpack(from, to, self.literals) } else { inflate(from, to) };
-            unpacked.ok_or(broken)?;
+            file.read_at(packed.host, from)?;
+            fill(from, packed.of.zstd, to, self.literals).ok_or(broken)?;
             self.last = Some(packed);
         }
         Ok(self.cluster.get(..size).unwrap_or_default())
     }
+}
+
+impl Unpack for Unpacker<'_> {
+    fn unpack(
+        &mut self,
+        file: &mut dyn ReadAt,
+        packed: &Compressed,
+        cluster: &mut [u8],
+    ) -> Result<bool, IoError> {
+        let Some(from) = self.packed.get_mut(..index(packed.len)) else { return Ok(false) };
+        file.read_at(packed.offset, from)?;
+        Ok(fill(from, packed.zstd, cluster, self.literals).is_some())
+    }
+}
+
+/// Fills `out` with what is packed.
+fn fill(packed: &[u8], zstd: bool, out: &mut [u8], literals: &mut [u8]) -> Option<()> {
+    if zstd { zstd::unpack(packed, out, literals) } else { inflate(packed, out) }
 }
 
 /// Fills `out`. What would come after it is nobody's concern: the packed bytes end with a sector.

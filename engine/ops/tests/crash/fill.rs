@@ -76,7 +76,7 @@ fn grow<D: Disk>(disk: &mut D, growth: &Growth, mode: Preallocation) -> Result<u
     disk.read_at(0, &mut head)?;
     let header = Header::parse(&head, disk.len())?;
     let mut base = Pattern(growth.backing);
-    let mut around = Surroundings { backing: Some(&mut base), data_file: None };
+    let mut around = Surroundings { backing: Some(&mut base), ..Surroundings::default() };
     let request = Request { size: SizeRequest::Absolute(growth.new), shrink: false, preallocation: mode };
     SCRATCH.with_borrow_mut(|scratch| {
         let mut disk = Plain(disk);

@@ -93,9 +93,10 @@ pub fn run<T: Target>(
         return Ok(minimal);
     }
     let mut image = Longer { image, len: minimal };
-    let goal = Goal::new(&header, size, options.preallocation, &Surroundings::default());
-    let plan = plan(&mut image, &header, &goal, scratch)?;
-    plan.run(&mut image, &mut Surroundings::default(), scratch)
+    let mut alone = Surroundings::default();
+    let goal = Goal::new(&header, size, options.preallocation, &alone);
+    let plan = plan(&mut image, &header, &goal, &mut alone, scratch)?;
+    plan.run(&mut image, &mut alone, scratch)
 }
 
 /// Whether a disk of `size` bytes needs no more L1 than there can be.

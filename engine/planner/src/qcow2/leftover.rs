@@ -1,17 +1,22 @@
 //! What is allocated beyond a given end of the disk: what a shrink drops, and what a shrink that a
 //! crash cut short left behind.
 
-use super::cow::{Boundary, Cow};
+use super::cow::{Boundary, Cow, Source};
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow};
 use super::verify::Check;
-use crate::PlanError;
+use crate::{Compressed, PlanError, Surroundings};
 use core::ops::Range;
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, is_zero};
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::entry::{COMPRESSED, L2_RESERVED, OFFSET_MASK};
 use instar_formats::qcow2::{Cluster, Geometry, Header, Incompatible, L2Format, TableEntry};
+
+/// Bytes of the largest L2 entry.
+const ENTRY: usize = 16;
+/// Compression type of Zstandard ("Incompatible features", bit 3, and byte 104 of the header).
+const ZSTD: u8 = 1;
 
 /// What is going to be written to whatever it holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +49,7 @@ pub struct Leftover {
     pub straddling: Option<Straddling>,
     /// Offset and length in bytes of what is to be zeroed behind the end in the last cluster.
     pub tail: Option<(u64, u64)>,
-    /// What must be copied first: it is a snapshot's, too.
+    /// What must be copied first: it is a snapshot's, too, or compressed.
     pub cow: Option<Cow>,
 }
 
@@ -76,8 +81,8 @@ pub const fn l2_format(header: &Header) -> L2Format {
 pub fn find<R: ReadAt>(
     image: &mut R,
     header: &Header,
-    end: u64,
-    unshare: Unshare,
+    (end, unshare): (u64, Unshare),
+    around: &mut Surroundings<'_>,
     scratch: &mut Scratch<'_>,
 ) -> Result<Leftover, PlanError> {
     let g = header.geometry;
@@ -89,7 +94,8 @@ pub fn find<R: ReadAt>(
     if let (true, Some(table)) = (slot < leftover.first_l1, l2_at(image, header, &mut l1, slot)?) {
         let at =
             Straddling { slot, table, first: g.clusters(end).saturating_sub(slot.wrapping_shl(g.l2_bits())) };
-        straddling(image, &mut check, (at, end, unshare), (scratch.l2, scratch.copy), &mut leftover)?;
+        let bufs = (&mut *scratch.l2, &mut *scratch.copy);
+        straddling(image, &mut check, (at, end, unshare), around, bufs, &mut leftover)?;
     }
     let (mut next, mut tables) = (leftover.first_l1, 0);
     while let Some((slot, _)) = l1.next_used(image, next)? {
@@ -122,6 +128,7 @@ fn straddling<R: ReadAt>(
     image: &mut R,
     check: &mut Check<'_, '_>,
     (at, end, unshare): (Straddling, u64, Unshare),
+    around: &mut Surroundings<'_>,
     (l2, copy): (&mut [u8], &mut [u8]),
     leftover: &mut Leftover,
 ) -> Result<(), PlanError> {
@@ -130,23 +137,33 @@ fn straddling<R: ReadAt>(
     let start = at.first.saturating_mul(g.l2_entry_size());
     let beyond = entries.get(index(start)..).unwrap_or_default();
     let in_use = !is_zero(beyond);
-    let mut boundary = None;
-    let index = g.cluster(end).saturating_sub(at.slot.wrapping_shl(g.l2_bits()));
-    let in_image = !header.has(Incompatible::DATA_FILE);
-    if let (true, (_, Cluster::Allocated(offset))) =
-        (in_image && g.in_cluster(end) != 0, l2_format(header).get(entries, index))
-    {
-        if is_plain(header) || end < header.virtual_size() {
-            leftover.tail = stale_tail(image, header, offset, end, copy)?;
-        }
-        if (leftover.tail.is_some() || unshare.boundary) && check.refcount(image, g.cluster(offset))? > 1 {
-            leftover.tail = None;
-            boundary = is_plain(header).then_some(Boundary { index, offset, kept: g.in_cluster(end) });
-        }
-    }
     if in_use {
         leftover.straddling = Some(at);
         check.entries(image, beyond, at.table.saturating_add(start))?;
+    }
+    let mut boundary = None;
+    let index = g.cluster(end).saturating_sub(at.slot.wrapping_shl(g.l2_bits()));
+    if g.in_cluster(end) != 0 && !header.has(Incompatible::DATA_FILE) {
+        let new = |source| Boundary { index, source, kept: g.in_cluster(end) };
+        match l2_format(header).get(entries, index).1 {
+            Cluster::Allocated(offset) => {
+                if is_plain(header) || end < header.virtual_size() {
+                    leftover.tail = stale_tail(image, header, offset, end, copy)?;
+                }
+                if (leftover.tail.is_some() || unshare.boundary)
+                    && check.refcount(image, g.cluster(offset))? > 1
+                {
+                    leftover.tail = None;
+                    boundary = is_plain(header).then(|| new(Source::Cluster(offset)));
+                }
+            }
+            Cluster::Compressed { offset, len } if is_plain(header) => {
+                let packed = Compressed { offset, len, zstd: header.compression == ZSTD };
+                let stale = new(Source::Compressed(packed));
+                boundary = is_stale(image, check, (at, &stale), around, l2)?.then_some(stale);
+            }
+            _ => {}
+        }
     }
     let written = in_use || boundary.is_some() || unshare.table;
     let table = written && check.refcount(image, g.cluster(at.table))? > 1;
@@ -154,6 +171,31 @@ fn straddling<R: ReadAt>(
         leftover.cow = Some(Cow { at, table, boundary });
     }
     Ok(())
+}
+
+/// Whether the last cluster of the disk, which is compressed, holds anything but zeros behind the end; then its entry is
+/// checked like all that are to be released. What cannot be unpacked shows nothing to anybody, and stays as it is. `l2` is the
+/// straddling table, and is overwritten.
+fn is_stale<R: ReadAt>(
+    image: &mut R,
+    check: &mut Check<'_, '_>,
+    (at, boundary): (Straddling, &Boundary),
+    around: &mut Surroundings<'_>,
+    l2: &mut [u8],
+) -> Result<bool, PlanError> {
+    let g = check.header().geometry;
+    let Source::Compressed(packed) = boundary.source else { return Ok(false) };
+    let mut entry = [0; ENTRY];
+    let place = boundary.index.saturating_mul(g.l2_entry_size());
+    let own = entry.get_mut(..index(g.l2_entry_size())).unwrap_or_default();
+    image.read_at(at.table.saturating_add(place), own)?;
+    let cluster = l2.get_mut(..index(g.cluster_size())).unwrap_or_default();
+    let unpacked = packed.offset < image.len() && around.unpack(image, &packed, cluster)?;
+    if !unpacked || is_zero(cluster.get(index(boundary.kept)..).unwrap_or_default()) {
+        return Ok(false);
+    }
+    check.entries(image, own, at.table.saturating_add(place))?;
+    Ok(true)
 }
 
 /// The L2 table that L1 entry `slot` names.

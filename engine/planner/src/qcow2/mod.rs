@@ -23,8 +23,8 @@
 //! 5. the file is cut after its last cluster in use.
 //!
 //! What an internal snapshot has, too, is never changed: an L2 table or a last cluster that must change
-//! is copied first (`cow`), before step 1. Snapshots' own tables are left alone; what the disk lets go
-//! of and a snapshot still has loses one reference (`release`).
+//! is copied first (`cow`), before step 1, and so is a last cluster that is compressed. Snapshots' own tables
+//! are left alone; what the disk lets go of and a snapshot still has loses one reference (`release`).
 //!
 //! Persistent bitmaps get the disk's new size with it (`bitmaps`).
 //!
@@ -103,13 +103,14 @@ pub fn plan_resize<R: ReadAt>(
     }
     gate::features(image, header, around)?;
     let goal = Goal::new(header, new, request.preallocation, around);
-    plan(image, header, &goal, scratch)
+    plan(image, header, &goal, around, scratch)
 }
 
 fn plan<R: ReadAt>(
     image: &mut R,
     header: &Header,
     goal: &Goal,
+    around: &mut Surroundings<'_>,
     scratch: &mut [u8],
 ) -> Result<ResizePlan, PlanError> {
     let mut scratch = Scratch::split(scratch)?;
@@ -122,7 +123,7 @@ fn plan<R: ReadAt>(
         ResizeAction::Shrink | ResizeAction::NoOp => None,
     };
     let unshare = grow.as_ref().map(GrowPlan::unshare).unwrap_or_default();
-    let leftover = leftover::find(image, header, old.min(new), unshare, &mut scratch)?;
+    let leftover = leftover::find(image, header, (old.min(new), unshare), around, &mut scratch)?;
     if action == ResizeAction::Shrink || leftover.has_clusters() {
         verify::refcount_table(image, header, scratch.table)?;
     }
@@ -161,7 +162,7 @@ impl ResizePlan {
             len = len.max(g.offset(copies.end()));
         }
         let mut image = Longer { image, len };
-        self.copy(&mut image, &mut header, &mut s)?;
+        self.copy(&mut image, &mut header, around, &mut s)?;
         if self.action == ResizeAction::Shrink || self.size_field_differs() {
             self.bitmaps.guard(&mut image, &header, &mut s)?;
             commit::size(&mut image, &header, self.new_virtual_size)?;
@@ -192,10 +193,11 @@ impl ResizePlan {
         &self,
         image: &mut T,
         header: &mut Header,
+        around: &mut Surroundings<'_>,
         s: &mut Scratch<'_>,
     ) -> Result<(), PlanError> {
         if let Some(cow) = self.leftover.cow {
-            cow.prepare(image, header, self.copies.clusters(), s)?;
+            cow.prepare(image, header, around, self.copies.clusters(), s)?;
         }
         self.bitmaps.prepare(image, header, self.first_for_bitmaps(), s)?;
         self.copies.run(image, header, s)

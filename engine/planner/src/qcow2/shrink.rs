@@ -32,10 +32,7 @@ pub fn release<T: Target>(
         release.straddling(image, straddling, copied, s.l2)?;
     }
     if let Some(cow) = leftover.cow {
-        cow.originals(header)
-            .into_iter()
-            .flatten()
-            .try_for_each(|cluster| release.cluster(image, cluster))?;
+        cow.originals(header).try_for_each(|cluster| release.cluster(image, cluster))?;
     }
     if leftover.l1_in_use {
         release.tables(image, leftover.first_l1, s.l1, s.tables, s.l2)?;

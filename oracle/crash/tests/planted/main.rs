@@ -16,6 +16,11 @@ use std::path::Path;
 const SHRINK: &str = r#"{"fixture": {"size": 1048576, "maker": "own", "format": {"qcow2": {"version": 3, "cluster_bits": 9,
     "refcount_bits": 64}}, "writes": [{"kind": "data", "pattern": 9, "offset": 4096, "len": 4096}]},
     "resizes": [{"size": "+256K", "preallocation": "metadata"}, {"size": "512K", "shrink": true}]}"#;
+/// A shrink that ends in a compressed cluster, which a snapshot has, too.
+const COMPRESSED: &str = r#"{"fixture": {"size": 65536, "maker": "own", "format": {"qcow2": {"version": 3, "cluster_bits": 12,
+    "refcount_bits": 16}}, "snapshots": [{"after": 1}],
+    "writes": [{"kind": "compressed", "pattern": 9, "offset": 4096, "len": 8192}]},
+    "resizes": [{"size": "10K", "shrink": true}]}"#;
 /// Cases that each fault is looked for in.
 const CASES: usize = 40;
 
@@ -44,8 +49,8 @@ fn cases() -> Vec<Case> {
         case
     };
     let buildable = |case: &Case| case.fixture.maker == Maker::Own && unreadable(case).is_none();
-    let shrink = Case::from_json(SHRINK).unwrap();
-    Case::sequence(1, small).map(own).filter(buildable).take(CASES).chain([shrink]).collect()
+    let more = [SHRINK, COMPRESSED].map(|case| Case::from_json(case).unwrap());
+    Case::sequence(1, small).map(own).filter(buildable).take(CASES).chain(more).collect()
 }
 
 /// Judges all states of all cases: how many there were, and how many bad ones of each class.
@@ -108,6 +113,18 @@ fn freed_before_header(trace: &mut Trace) {
     }
 }
 
+/// Of the compressed cluster that the disk ends in, all of it is copied.
+fn tail_copied(trace: &mut Trace) {
+    for op in trace.intervals.iter_mut().flatten() {
+        if let Op::Write { data, .. } = op
+            && data.len() == 4096
+            && data.first() == Some(&9)
+        {
+            data.fill(9);
+        }
+    }
+}
+
 fn cut_before_the_end(trace: &mut Trace) {
     let is_cut = |op: &Op| matches!(op, Op::SetLen { .. });
     if let Some(cut) = trace.intervals.iter().flatten().find(|op| is_cut(op)).cloned() {
@@ -150,6 +167,11 @@ fn the_header_before_the_new_l1_is_caught() {
 #[test]
 fn the_old_l1_freed_before_the_header_is_caught() {
     caught(freed_before_header);
+}
+
+#[test]
+fn the_tail_of_a_compressed_cluster_is_caught() {
+    caught(tail_copied);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub use data::{DataFile, clear_data_file};
 /// The bitmap of an extended L2 entry whose subclusters all read as zeros.
 const ALL_ZERO: u64 = 0xffff_ffff_0000_0000;
 /// The bitmap of an extended L2 entry whose subclusters are all allocated.
-const ALL_ALLOCATED: u64 = 0x0000_0000_ffff_ffff;
+pub const ALL_ALLOCATED: u64 = 0x0000_0000_ffff_ffff;
 
 /// What a growth is to do to the new area.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ pub struct Fill {
 }
 
 /// An L2 entry: the first word, and the bitmap of an extended one.
-type Entry = (u64, u64);
+pub type Entry = (u64, u64);
 
 /// Plans what fills the new area; `None` if it needs nothing. Uses the `l1` and `l2` parts of the
 /// scratch.
