@@ -1,7 +1,7 @@
 //! The files that a disk is in, if it is in others than the image's own: opened as far as the gate lets them be, locked,
 //! and made where a disk needs more of them.
 //!
-//! Their names are what the engine says that the image says. Those of new ones are made of the last one's.
+//! Their names are what the engine says that the image says. Those of new ones count on from theirs.
 
 use crate::engine::Engine;
 use crate::error::CliError;
@@ -98,8 +98,8 @@ impl ExtentFiles {
     /// # Errors
     /// As [`Self::create`], or the last one's name has no number.
     pub fn add(&mut self, image: &ImageName, count: u64) -> Result<(), String> {
-        let last = self.all.last().map(|last| last.stored.clone()).unwrap_or_default();
-        let names = (1..=count).map(|n| next_extent_name(&last, n)).collect::<Option<Vec<_>>>();
+        let stored = self.all.iter().map(|extent| extent.stored.as_slice());
+        let names = (1..=count).map(|n| next_extent_name(stored.clone(), n)).collect::<Option<Vec<_>>>();
         self.create(image, &names.ok_or("further extents cannot be named like the last one")?)
     }
 

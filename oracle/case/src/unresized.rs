@@ -85,6 +85,9 @@ pub struct Vhdx {
     /// `block_state_zero`: new blocks read as zeros; without it those of a fixed image have their places.
     #[serde(default = "yes")]
     pub zeroed: bool,
+    /// Whether logical sectors have 4096 bytes, of our own making; no `qemu-img` opens such a disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub large_sectors: bool,
 }
 
 /// Options of a VMDK image.
@@ -105,6 +108,9 @@ pub struct Vmdk {
     /// log2 of the grain's bytes: 16; 13 to 18 of our own making.
     #[serde(default = "grain_bits")]
     pub grain_bits: u8,
+    /// Sectors of a full extent of a split disk: 4,194,304; fewer of our own making.
+    #[serde(default = "extent_sectors", skip_serializing_if = "is_usual_extent")]
+    pub extent_sectors: u64,
 }
 
 /// Subformats of VMDK.
@@ -200,7 +206,12 @@ impl Vhdx {
 
     /// Blocks between two entries of sector bitmaps ("chunk ratio").
     pub fn chunk(&self) -> u64 {
-        (1 << 23) * SECTOR / self.block_size()
+        (1 << 23) * self.logical_sector() / self.block_size()
+    }
+
+    /// Bytes of a logical sector, of which the size is a multiple.
+    pub fn logical_sector(&self) -> u64 {
+        if self.large_sectors { 4096 } else { SECTOR }
     }
 
     /// The `-o` argument with which `qemu-img create` makes an image of these options.
@@ -216,6 +227,12 @@ impl Vmdk {
     /// Bytes of a grain.
     pub fn grain_size(&self) -> u64 {
         1 << self.grain_bits
+    }
+
+    /// Of how many sectors an extent that others follow has a multiple: where the last grain goes on behind its extent,
+    /// QEMU reads and writes what is there instead of the next one.
+    pub fn extent_unit(&self) -> u64 {
+        if self.subformat.is_flat() { 1 } else { self.grain_size() / SECTOR }
     }
 
     /// Guest bytes that one grain table maps.
@@ -300,7 +317,9 @@ pub(crate) fn target(
             Err(Refusal::WrittenOnce)
         }
         _ if format.most().is_some_and(|most| rounded > most) => Err(Refusal::TooLarge),
-        FormatOptions::Vhdx(_) if !new.is_multiple_of(SECTOR) => Err(Refusal::Unaligned),
+        FormatOptions::Vhdx(options) if !new.is_multiple_of(options.logical_sector()) => {
+            Err(Refusal::Unaligned)
+        }
         FormatOptions::Vpc(options) if options.fixed && metadata => Err(Refusal::PreallocationMode),
         FormatOptions::Vmdk(options) if options.subformat.is_flat() && metadata => {
             Err(Refusal::PreallocationMode)
@@ -321,6 +340,14 @@ fn vpc_block_bits() -> u8 {
 
 fn grain_bits() -> u8 {
     16
+}
+
+fn extent_sectors() -> u64 {
+    EXTENT_SECTORS
+}
+
+fn is_usual_extent(sectors: &u64) -> bool {
+    *sectors == EXTENT_SECTORS
 }
 
 fn one() -> u8 {

@@ -340,7 +340,9 @@ impl<'r> Run<'r> {
 
     /// Keeps the state for qemu-img, if it was drawn or is the first of its kind.
     fn ask(&mut self, trying: &Trying, image: &Image, good: &Good, drawn: bool, cause: &Cause) {
-        if self.options.opinion_every == 0 {
+        // No qemu-img opens disks with such sectors.
+        let unread = self.case.fixture.format.vhdx().is_some_and(|options| options.large_sectors);
+        if self.options.opinion_every == 0 || unread {
             return;
         }
         let kind = Kind::of(&trying.step, good, cause, trying.trace.intervals.len());

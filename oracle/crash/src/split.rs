@@ -100,9 +100,10 @@ fn make(
     count: u64,
     trace: &Rc<RefCell<Trace>>,
 ) -> Result<(), OpError> {
-    let last = names.last().cloned().unwrap_or_default();
+    let old = names.clone();
     for n in 1..=count {
-        let name = next_extent_name(last.as_bytes(), n).ok_or(Refusal::ExtentsWanted { count })?;
+        let name =
+            next_extent_name(old.iter().map(String::as_bytes), n).ok_or(Refusal::ExtentsWanted { count })?;
         let name = String::from_utf8_lossy(&name).into_owned();
         note(image, trace, Op::Make { name: name.clone() });
         names.push(name);

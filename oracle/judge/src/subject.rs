@@ -292,6 +292,9 @@ impl Subject for Qemu {
         if fixture.format.vpc().is_some_and(odd) && before("10.0") {
             return Some(format!("{} goes by the geometry of this creator", self.name));
         }
+        if fixture.format.vhdx().is_some_and(|options| options.large_sectors) {
+            return Some(format!("{} opens no VHDX disk with sectors of 4096 bytes", self.name));
+        }
         if fixture.format.is_encrypted() && before("4.2") {
             return Some(format!("{} preallocates no LUKS file", self.name));
         }

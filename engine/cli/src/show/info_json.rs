@@ -33,7 +33,8 @@ struct Node {
     snapshots: Vec<SnapshotEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     format_specific: Option<Specific>,
-    dirty_flag: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dirty_flag: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -130,7 +131,7 @@ fn format_node(image: &Described<'_>) -> Node {
         backing_filename_format: format.map(|f| text(f)),
         snapshots: image.snapshots().map(|s| snapshot(s, image.version)).collect(),
         format_specific: specific(image),
-        dirty_flag: image.dirty(),
+        dirty_flag: (!image.is_mixed()).then(|| image.dirty()),
     }
 }
 
@@ -174,7 +175,7 @@ fn file_node(filename: String, virtual_size: u64, actual_size: u64) -> Node {
         backing_filename_format: None,
         snapshots: Vec::new(),
         format_specific: Some(Specific::File {}),
-        dirty_flag: false,
+        dirty_flag: Some(false),
     }
 }
 

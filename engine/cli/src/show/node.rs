@@ -68,6 +68,12 @@ impl Described<'_> {
         self.parts.iter().enumerate().rev().map(part).chain([own]).collect()
     }
 
+    /// Whether it has extents with grains of different sizes: `qemu-img` then says of no flag how it is.
+    pub fn is_mixed(&self) -> bool {
+        let mut grains = self.extents().map(|extent| extent.cluster_size);
+        grains.next().is_some_and(|first| grains.any(|grain| grain != first))
+    }
+
     /// The dirty flag that this version reports.
     pub fn dirty(&self) -> bool {
         self.info.dirty && self.version >= QemuVersion::DIRTY_FLAG

@@ -42,7 +42,8 @@ pub fn rewrite<'o>(old: &Descriptor<'_>, edit: &Edit, out: &'o mut [u8]) -> Opti
             seen = seen.saturating_add(1);
             if seen == edit.kept {
                 resized(&mut text, line, edit.last)?;
-                further(&mut text, &found, edit, line)?;
+                let names = old.extents().filter_map(Result::ok).map(|extent| extent.name);
+                further(&mut text, &found, (edit, highest(names, found.name)), line)?;
             } else if seen < edit.kept {
                 text.put(line);
             }
@@ -82,27 +83,45 @@ fn replaced(text: &mut Text<'_>, line: &[u8], part: &[u8], number: u64) -> Optio
     Some(())
 }
 
-/// The lines of the extents that follow `last`, whose line ends as theirs shall.
-fn further(text: &mut Text<'_>, last: &Extent<'_>, edit: &Edit, line: &[u8]) -> Option<()> {
+/// The lines of the extents that follow `last`, whose line ends as theirs shall; their names count on from `name`.
+fn further(text: &mut Text<'_>, last: &Extent<'_>, (edit, name): (&Edit, &[u8]), line: &[u8]) -> Option<()> {
     let end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
     if edit.added > 0 && !line.ends_with(b"\n") {
         text.put(end);
     }
     for n in 0..edit.added {
         text.put(b"RW ").number(edit.sectors(n), 1).put(b" ").put(last.kind.word().as_bytes()).put(b" \"");
-        put_name(text, last.name, n.checked_add(1)?)?;
+        put_name(text, name, n.checked_add(1)?)?;
         text.put(if last.kind == Kind::Flat { b"\" 0" } else { b"\"" }).put(end);
     }
     Some(())
 }
 
-/// Writes the name of the `n`th extent behind the one of this name: the number before its last dot counts.
-pub fn put_name(text: &mut Text<'_>, name: &[u8], n: u64) -> Option<()> {
+/// A name in three parts: what comes before its number, the digits of that, and what begins with its last dot.
+fn parts(name: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let dot = name.iter().rposition(|byte| *byte == b'.').unwrap_or(name.len());
     let (stem, ending) = name.split_at_checked(dot)?;
     let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (stem, number) = stem.split_at_checked(stem.len().checked_sub(digits)?)?;
-    text.put(stem).number(decimal(number)?.checked_add(n)?, digits).put(ending);
+    Some((stem, number, ending))
+}
+
+/// Of the names that differ from `last` in their number only, that with the highest one: `last` need not be it, for
+/// the extents of a disk may be in any order.
+pub fn highest<'n>(names: impl Iterator<Item = &'n [u8]>, last: &'n [u8]) -> &'n [u8] {
+    let Some((stem, digits, ending)) = parts(last) else { return last };
+    let number = |name: &'n [u8]| {
+        let found = parts(name).filter(|found| found.0 == stem && found.2 == ending)?;
+        Some((decimal(found.1)?, name))
+    };
+    let start = decimal(digits).map(|number| (number, last));
+    names.filter_map(number).chain(start).max_by_key(|found| found.0).map_or(last, |found| found.1)
+}
+
+/// Writes the name of the `n`th extent behind the one of this name: the number before its last dot counts.
+pub fn put_name(text: &mut Text<'_>, name: &[u8], n: u64) -> Option<()> {
+    let (stem, number, ending) = parts(name)?;
+    text.put(stem).number(decimal(number)?.checked_add(n)?, number.len()).put(ending);
     Some(())
 }
 
@@ -184,6 +203,23 @@ mod tests {
         assert_eq!(plan(&[100, 50], true, 99), edit(1, 99, 0, none, 100, 99));
         assert_eq!(plan(&[100, 50], true, 0), None);
         assert_eq!(plan(&[], true, 5), None);
+    }
+
+    #[test]
+    fn names_count_on_from_the_highest() {
+        let names: [&[u8]; 4] = [b"x-s010.vmdk", b"x-s002.vmdk", b"y-s099.vmdk", b"x-s003.vmdk"];
+        let from = |count: usize, last| highest(names.into_iter().take(count), last);
+        assert_eq!(from(4, names[3]), b"x-s010.vmdk");
+        assert_eq!(from(0, names[3]), b"x-s003.vmdk");
+        assert_eq!(from(4, names[2]), b"y-s099.vmdk");
+        assert_eq!(from(4, b"flat"), b"flat");
+        let line = "RW 0002048   FLAT \"x-f002.vmdk\"  0 # mine\n";
+        let text = TEXT.replace("x-f001", "x-f007");
+        let mut out = [0; 1024];
+        let edit = plan([SPLIT_SECTORS, 2048].into_iter(), true, 2 * SPLIT_SECTORS + 7).expect("a plan");
+        let written = rewrite(&Descriptor::new(text.as_bytes()), &edit, &mut out).expect("it fits");
+        let added = "RW 4194304   FLAT \"x-f002.vmdk\"  0 # mine\nRW 7 FLAT \"x-f008.vmdk\" 0\n";
+        assert_eq!(written, text.replace(line, added).replace("6241", "8322").as_bytes());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::split::{new_flat, new_sparse};
 use crate::resize::OnDisk;
 use crate::{CreateRequest, Disk, MAX_EXTENTS, Name, OpError, Refusal, VmdkSubformat};
 use instar_formats::vmdk::compose::{Extents, New, compose, put_extent_name};
-use instar_formats::vmdk::edit::put_name;
+use instar_formats::vmdk::edit::{highest, put_name};
 use instar_formats::vmdk::header::flags;
 use instar_formats::vmdk::text::Text;
 use instar_formats::vmdk::{EMBEDDED_LEN, Kind, NO_PARENT, TEXT_LEN};
@@ -37,10 +37,15 @@ pub fn new_extent_name(request: &CreateRequest, n: u64) -> Option<Name> {
     })
 }
 
-/// The name of the `n`th extent behind the one of this name. `None`: there is no number in it that could be counted on.
+/// The name of the `n`th extent behind those of these names. `None`: there is no number in the last one that could be
+/// counted on.
 #[must_use]
-pub fn next_extent_name(last: &[u8], n: u64) -> Option<Name> {
-    name(|text| put_name(text, last, n))
+pub fn next_extent_name<'n>(
+    names: impl DoubleEndedIterator<Item = &'n [u8]> + Clone,
+    n: u64,
+) -> Option<Name> {
+    let last = names.clone().next_back()?;
+    name(|text| put_name(text, highest(names, last), n))
 }
 
 fn name(put: impl FnOnce(&mut Text<'_>) -> Option<()>) -> Option<Name> {

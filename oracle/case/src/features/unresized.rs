@@ -6,8 +6,8 @@ use crate::chs;
 use crate::geometry::SECTOR;
 use crate::unresized::{EXTENT_SECTORS, TABLE_ENTRIES};
 use crate::{
-    Adapter, Case, Creator, Fixture, FormatOptions, Outcome, Preallocation, Subformat, Vmdk, WriteKind,
-    expected_content, expected_steps, size,
+    Adapter, Case, Creator, Fixture, FormatOptions, Maker, Outcome, Preallocation, Subformat, Vmdk,
+    WriteKind, expected_content, expected_steps, size,
 };
 
 /// What seeds of VHD aim at.
@@ -65,6 +65,7 @@ pub const VHDX: &[&str] = &[
     "vhdx-not-zeroed",
     "long-log",
     "own-layout",
+    "large-sectors",
     "preallocated-blocks",
     "falloc",
     "full",
@@ -108,6 +109,10 @@ pub const VMDK: &[&str] = &[
     "more-tables",
     "edge-in-block",
     "own-layout",
+    "own-flat",
+    "own-split-sparse",
+    "own-split-flat",
+    "short-extents",
     "other-grain",
     "zeroed-grain",
     "zero",
@@ -139,7 +144,7 @@ const MIB_ENTRIES: u64 = 128 << 10;
 
 /// Adds the features of a case of these formats.
 pub fn note(case: &Case, add: &mut impl FnMut(&'static str, bool)) {
-    options(&case.fixture.format, add);
+    options(&case.fixture, add);
     let order = first_writes(&case.fixture);
     add("blocks-out-of-order", order.windows(2).any(|two| two[0] > two[1]));
     let mut current = expected_content(&case.fixture).size();
@@ -159,8 +164,8 @@ pub fn note(case: &Case, add: &mut impl FnMut(&'static str, bool)) {
     }
 }
 
-fn options(format: &FormatOptions, add: &mut impl FnMut(&'static str, bool)) {
-    match format {
+fn options(fixture: &Fixture, add: &mut impl FnMut(&'static str, bool)) {
+    match &fixture.format {
         FormatOptions::Vpc(options) => {
             add(if options.fixed { "vpc-fixed" } else { "vpc-dynamic" }, true);
             add(if options.creator.counts_geometry() { "vpc-geometry" } else { "vpc-exact" }, true);
@@ -172,18 +177,23 @@ fn options(format: &FormatOptions, add: &mut impl FnMut(&'static str, bool)) {
             add("vhdx-fixed-full", options.fixed && !options.zeroed);
             add("vhdx-not-zeroed", !options.zeroed);
             add("long-log", options.log_mib > 1);
+            add("large-sectors", options.large_sectors);
             let blocks = VHDX.iter().filter(|name| name.starts_with("block-"));
             for name in blocks {
                 let mib = name.trim_start_matches("block-").trim_end_matches('M').parse::<u64>();
                 add(name, mib.is_ok_and(|mib| mib << 20 == options.block_size()));
             }
         }
-        FormatOptions::Vmdk(options) => vmdk(options, add),
+        FormatOptions::Vmdk(options) => vmdk(options, fixture.maker == Maker::Own, add),
         _ => {}
     }
 }
 
-fn vmdk(options: &Vmdk, add: &mut impl FnMut(&'static str, bool)) {
+fn vmdk(options: &Vmdk, own: bool, add: &mut impl FnMut(&'static str, bool)) {
+    add("own-flat", own && options.subformat == Subformat::MonolithicFlat);
+    add("own-split-sparse", own && options.subformat == Subformat::TwoGbMaxExtentSparse);
+    add("own-split-flat", own && options.subformat == Subformat::TwoGbMaxExtentFlat);
+    add("short-extents", options.extent_sectors < EXTENT_SECTORS);
     add(options.subformat.name(), true);
     add("zeroed-grain", options.zeroed_grain);
     add("compat6", options.compat6);
@@ -242,7 +252,7 @@ fn change(
 }
 
 fn tables(options: &Vmdk, (old, new): (u64, u64), add: &mut impl FnMut(&'static str, bool)) {
-    let extents = |size: u64| size.div_ceil(EXTENT_SECTORS * SECTOR);
+    let extents = |size: u64| size.div_ceil(options.extent_sectors * SECTOR);
     let split = options.subformat.is_split();
     add("more-extents", split && extents(new) > extents(old));
     add("fewer-extents", split && extents(new) < extents(old));

@@ -66,6 +66,7 @@ fn vhdx(draw: &mut Draw) -> FormatOptions {
         block_bits: draw.pick([23, 20, 20, 21, 22, 24, 25, 26, 28]),
         log_mib: draw.pick([1, 1, 1, 2]),
         zeroed: !draw.rarely(96),
+        large_sectors: draw.rarely(48),
     })
 }
 
@@ -87,6 +88,11 @@ fn vmdk(draw: &mut Draw) -> FormatOptions {
         compat6: draw.rarely(48),
         zeroed_grain: draw.rarely(64),
         grain_bits: draw.pick([16, 13, 14, 17, 18]),
+        extent_sectors: match draw.below(3) {
+            0 => EXTENT_SECTORS,
+            1 => 2048 * (1 + draw.below(64)),
+            _ => 512 + draw.below(65_536),
+        },
     })
 }
 
@@ -108,7 +114,7 @@ fn room(format: &FormatOptions) -> u64 {
         FormatOptions::Vhdx(options) => {
             (MIB_ENTRIES - MIB_ENTRIES / options.chunk().max(1)) * options.block_size()
         }
-        FormatOptions::Vmdk(options) if options.subformat.is_split() => EXTENT_SECTORS * SECTOR,
+        FormatOptions::Vmdk(options) if options.subformat.is_split() => options.extent_sectors * SECTOR,
         // A sector of the directory has 128 entries.
         FormatOptions::Vmdk(options) => TABLE_ENTRIES / 4 * options.coverage(),
         _ => MIB,
@@ -155,7 +161,10 @@ pub fn target(draw: &mut Draw, fixture: &Fixture, current: u64) -> u64 {
         12 => return fixture.size,
         _ => return current,
     };
-    draw.near(base, unit).min(cap)
+    let size = draw.near(base, unit).min(cap);
+    let sector = format.vhdx().map_or(1, Vhdx::logical_sector);
+    // A size that is not whole sectors is refused: not most of the time.
+    if sector == 1 || draw.rarely(24) { size } else { size / sector * sector }
 }
 
 /// A write in any block or across two, short enough for many of them; far blocks come before near ones as often as not.

@@ -15,8 +15,11 @@ const VHDX_BLOCKS: u64 = 1 << 18;
 const VMDK_TABLES: u64 = 2048;
 /// The largest disk that is as long as its file, in bytes: some readers look at all of it.
 const FLAT: u64 = 1 << 30;
-/// Extents of a split VMDK.
+/// Extents of a split VMDK, and of one whose extents are shorter than usual.
 const EXTENTS: u64 = 4;
+const SHORT_EXTENTS: u64 = 40;
+/// Sectors of the shortest ones.
+const FEWEST_SECTORS: u64 = 512;
 /// Blocks that one resize gives a place.
 const PREALLOCATED_BLOCKS: u64 = 64;
 
@@ -25,7 +28,7 @@ pub fn legalize(fixture: &mut Fixture) {
     let own = fixture.maker == Maker::Own;
     match &mut fixture.format {
         FormatOptions::Vpc(options) => options.legalize(own),
-        FormatOptions::Vhdx(options) => options.legalize(),
+        FormatOptions::Vhdx(options) => options.legalize(own),
         FormatOptions::Vmdk(options) => options.legalize(own),
         _ => return,
     }
@@ -33,7 +36,8 @@ pub fn legalize(fixture: &mut Fixture) {
     if fixture.maker == Maker::Own || fixture.format.vhdx().is_some() {
         fixture.made_by = MadeBy::Newest;
     }
-    fixture.size = (fixture.size / SECTOR * SECTOR).max(SECTOR);
+    let sector = fixture.format.vhdx().map_or(SECTOR, Vhdx::logical_sector);
+    fixture.size = (fixture.size / sector * sector).max(sector);
     // A disk is as large as it is to be: its writes reach its end, whoever rounds.
     fixture.size = virtual_size(&fixture.format, fixture.size);
 }
@@ -51,7 +55,8 @@ impl Vpc {
 }
 
 impl Vhdx {
-    fn legalize(&mut self) {
+    fn legalize(&mut self, own: bool) {
+        self.large_sectors &= own;
         self.block_bits = self.block_bits.clamp(20, 28);
         self.log_mib = self.log_mib.clamp(1, 4);
     }
@@ -59,11 +64,15 @@ impl Vhdx {
 
 impl Vmdk {
     fn legalize(&mut self, own: bool) {
-        if own {
+        if own && self.subformat == Subformat::StreamOptimized {
             self.subformat = Subformat::MonolithicSparse;
-            self.compat6 = false;
         }
+        self.compat6 &= !own;
+        let odd = own && self.subformat.is_split();
         self.grain_bits = if own { self.grain_bits.clamp(13, 18) } else { 16 };
+        self.extent_sectors =
+            if odd { self.extent_sectors.clamp(FEWEST_SECTORS, EXTENT_SECTORS) } else { EXTENT_SECTORS };
+        self.extent_sectors -= self.extent_sectors % self.extent_unit();
         if self.subformat.is_flat() || self.subformat == Subformat::StreamOptimized {
             self.zeroed_grain = false;
         }
@@ -77,7 +86,10 @@ pub fn growth_cap(format: &FormatOptions) -> u64 {
         FormatOptions::Vpc(options) => VPC_MAX.min(VPC_BLOCKS << options.block_bits),
         FormatOptions::Vhdx(options) if options.fixed => FLAT,
         FormatOptions::Vhdx(options) => VHDX_MAX.min(VHDX_BLOCKS << options.block_bits),
-        FormatOptions::Vmdk(options) if options.subformat.is_split() => EXTENTS * EXTENT_SECTORS * SECTOR,
+        FormatOptions::Vmdk(options) if options.subformat.is_split() => {
+            let most = SHORT_EXTENTS * options.extent_sectors;
+            most.min(EXTENTS * EXTENT_SECTORS) * SECTOR
+        }
         FormatOptions::Vmdk(options) if options.subformat.is_flat() => FLAT,
         FormatOptions::Vmdk(options) => VMDK_TABLES * options.coverage(),
         _ => u64::MAX,

@@ -57,7 +57,7 @@ impl Line {
     fn read(line: &str) -> Option<Self> {
         let (head, rest) = line.split_once('"')?;
         let (name, offset) = rest.split_once('"')?;
-        let mut words = head.split(' ').skip(1);
+        let mut words = head.split_ascii_whitespace().skip(1);
         let (sectors, kind) = (words.next()?.parse().ok()?, words.next()?);
         let flat = match kind {
             "FLAT" | "VMFS" => true,

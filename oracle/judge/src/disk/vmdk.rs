@@ -33,6 +33,8 @@ struct Line {
     sectors: u64,
     sparse: bool,
     file: String,
+    /// The sector of the file where a flat one begins.
+    offset: u64,
 }
 
 /// Reads the image in `dir`.
@@ -53,8 +55,9 @@ pub fn read(disk: &mut Disk, dir: &Path) -> Result<(), JudgeError> {
             true => sparse(disk, file, number, start)?,
             false => {
                 let len = disk.files[file].len;
-                disk.want(len == line.sectors * SECTOR, "file-length", || format!("{}: {len}", line.file));
-                disk.runs.insert(start, Run { file, offset: 0, len: line.sectors * SECTOR });
+                let (offset, there) = (line.offset * SECTOR, line.sectors * SECTOR);
+                disk.want(len >= offset + there, "file-length", || format!("{}: {len}", line.file));
+                disk.runs.insert(start, Run { file, offset, len: there });
                 line.sectors
             }
         };
@@ -87,8 +90,9 @@ fn descriptor(disk: &mut Disk, text: &str) -> Vec<Line> {
 fn extent(line: &str) -> Option<Line> {
     let (head, rest) = line.strip_prefix("RW ")?.split_once('"')?;
     let (sectors, kind) = head.trim().split_once(' ')?;
-    let (file, _) = rest.split_once('"')?;
-    Some(Line { sectors: sectors.parse().ok()?, sparse: kind == "SPARSE", file: file.into() })
+    let (file, offset) = rest.split_once('"')?;
+    let offset = offset.trim().parse().unwrap_or(0);
+    Some(Line { sectors: sectors.parse().ok()?, sparse: kind.trim() == "SPARSE", file: file.into(), offset })
 }
 
 /// Reads the sparse extent `number`, whose first guest byte is `start`; its capacity in sectors.

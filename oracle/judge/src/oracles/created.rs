@@ -6,7 +6,7 @@ use crate::subject::{Qemu, Subject, create_args};
 use crate::text::{without_environment, without_identity};
 use crate::verdict::{Finding, Kind};
 use crate::{JudgeError, Scope, State, Trial, Verdict};
-use oracle_case::FormatOptions;
+use oracle_case::{Fixture, FormatOptions, Maker};
 
 /// See the module.
 pub struct Created;
@@ -59,7 +59,7 @@ fn clean(trial: &Trial, qemu: &Qemu, image: &State) -> Result<Option<Finding>, J
 
 /// That `info` tells it from no image that is created at the same size.
 fn alike(trial: &Trial, qemu: &Qemu, image: &State) -> Result<Vec<Finding>, JudgeError> {
-    if !is_like_created(&trial.case.fixture.format) {
+    if !is_like_created(&trial.case.fixture) {
         return Ok(Vec::new());
     }
     let dir = trial.desk.scratch()?;
@@ -83,11 +83,14 @@ fn alike(trial: &Trial, qemu: &Qemu, image: &State) -> Result<Vec<Finding>, Judg
     })
 }
 
-/// Whether `qemu-img` can create an image of these options.
-fn is_like_created(format: &FormatOptions) -> bool {
-    match format {
+/// Whether `qemu-img` can create an image of these options, in as many files.
+fn is_like_created(fixture: &Fixture) -> bool {
+    match &fixture.format {
         FormatOptions::Vpc(options) => options.block_bits == 21,
-        FormatOptions::Vmdk(options) => options.grain_bits == 16,
+        FormatOptions::Vmdk(options) => {
+            let odd = fixture.maker == Maker::Own && options.subformat.is_split();
+            options.grain_bits == 16 && !odd
+        }
         _ => true,
     }
 }

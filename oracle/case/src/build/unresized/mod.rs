@@ -21,21 +21,12 @@ const GARBAGE_LEN: u64 = 4096;
 
 /// Makes the image.
 pub fn make(fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
-    let content = expected_content(fixture);
-    let unit = fixture.format.unit();
-    let extents = content.extents().into_iter();
-    let units = extents.flat_map(|extent| extent.offset / unit..(extent.offset + extent.len).div_ceil(unit));
-    let mut image = Image {
-        units: units.collect(),
-        unit,
-        content,
-        rng: choices(fixture),
-        file: ImageFile::create(path)?,
-    };
+    let (content, file) = (expected_content(fixture), ImageFile::create(path)?);
+    let mut image = Image::of(content, fixture.format.unit(), choices(fixture), file);
     match &fixture.format {
         FormatOptions::Vpc(options) => vhd::make(&mut image, options),
         FormatOptions::Vhdx(options) => vhdx::make(&mut image, options),
-        FormatOptions::Vmdk(options) => vmdk::make(&mut image, options),
+        FormatOptions::Vmdk(options) => vmdk::make(&mut image, options, path),
         _ => Err(BuildError::Illegal("another builder lays out such images")),
     }
 }
@@ -59,6 +50,13 @@ struct Item<T> {
 }
 
 impl Image {
+    fn of(content: Content, unit: u64, rng: SplitMix64, file: ImageFile) -> Self {
+        let extents = content.extents().into_iter();
+        let units =
+            extents.flat_map(|extent| extent.offset / unit..(extent.offset + extent.len).div_ceil(unit));
+        Self { units: units.collect(), unit, content, rng, file }
+    }
+
     /// True once in `n` times.
     fn once_in(&mut self, n: u64) -> bool {
         self.rng.below(n) == 0

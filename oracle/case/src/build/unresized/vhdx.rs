@@ -154,12 +154,13 @@ fn write_regions(image: &mut Image, layout: &Layout) -> Result<(), BuildError> {
 fn write_metadata(image: &mut Image, options: &Vhdx, region: u64) -> Result<(), BuildError> {
     let parameters =
         [1u32 << options.block_bits, if options.fixed { FIXED } else { 0 }].map(u32::to_le_bytes);
-    let physical: u32 = if image.once_in(2) { 512 } else { 4096 };
+    let physical: u32 = if image.once_in(2) && !options.large_sectors { 512 } else { 4096 };
+    let logical = u32::try_from(options.logical_sector()).unwrap_or(0);
     let mut items = vec![
         (FILE_PARAMETERS, REQUIRED, parameters.concat()),
         (DISK_SIZE, REQUIRED | OF_DISK, image.content.size().to_le_bytes().to_vec()),
         (DISK_ID, REQUIRED | OF_DISK, image.guid().to_vec()),
-        (LOGICAL_SECTOR, REQUIRED | OF_DISK, 512u32.to_le_bytes().to_vec()),
+        (LOGICAL_SECTOR, REQUIRED | OF_DISK, logical.to_le_bytes().to_vec()),
         (PHYSICAL_SECTOR, REQUIRED | OF_DISK, physical.to_le_bytes().to_vec()),
     ];
     if image.once_in(3) {

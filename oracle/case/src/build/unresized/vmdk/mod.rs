@@ -1,9 +1,14 @@
-//! VMDK in one sparse file: numbers have their least significant byte first, places are counted in sectors.
+//! VMDK: numbers have their least significant byte first, places are counted in sectors.
+
+mod files;
+mod text;
+
+use std::path::Path;
 
 use super::{GARBAGE, Image, Item, index, put};
 use crate::build::BuildError;
 use crate::unresized::TABLE_ENTRIES;
-use crate::{Adapter, Vmdk};
+use crate::{Subformat, Vmdk};
 
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
@@ -16,9 +21,6 @@ const DESCRIPTOR_SECTORS: u64 = 20;
 const LINE_ENDS: u32 = 1;
 const REDUNDANT: u32 = 2;
 const ZEROED: u32 = 4;
-/// Sectors of a track in the descriptor.
-const TRACK: u64 = 63;
-
 /// What needs a place in the file.
 enum Part {
     Directory(usize),
@@ -26,8 +28,19 @@ enum Part {
     Grain(u64),
 }
 
-/// Makes the image.
-pub fn make(image: &mut Image, options: &Vmdk) -> Result<(), BuildError> {
+/// Makes the image, whose file is at `path`, and those of its extents.
+pub fn make(image: &mut Image, options: &Vmdk, path: &Path) -> Result<(), BuildError> {
+    if options.subformat != Subformat::MonolithicSparse {
+        return files::make(image, options, path);
+    }
+    sparse(image, options)?;
+    let line = format!("RW {} SPARSE \"image.vmdk\"\n", image.content.size() / SECTOR);
+    let text = text::descriptor(image, options, &line);
+    image.file.write(DESCRIPTOR * SECTOR, text.as_bytes())
+}
+
+/// Lays out a sparse extent; there is room in it for a descriptor.
+fn sparse(image: &mut Image, options: &Vmdk) -> Result<(), BuildError> {
     let capacity = image.content.size() / SECTOR;
     let tables = image.content.size().div_ceil(options.coverage());
     let copies = if image.once_in(3) { 1 } else { 2 };
@@ -52,9 +65,7 @@ pub fn make(image: &mut Image, options: &Vmdk) -> Result<(), BuildError> {
     let directories = write_tables(image, options, (copies, tables), &placed)?;
     let first = placed.iter().filter(|(part, _)| matches!(part, Part::Grain(_))).map(|(_, at)| *at).min();
     let overhead = first.unwrap_or(end.next_multiple_of(image.unit)) / SECTOR;
-    image.file.write(0, &header(options, capacity, &directories, overhead))?;
-    let text = descriptor(image, options, capacity);
-    image.file.write(DESCRIPTOR * SECTOR, text.as_bytes())
+    image.file.write(0, &header(options, capacity, &directories, overhead))
 }
 
 /// Writes directories, tables and grains; where the directories are, in sectors.
@@ -125,20 +136,4 @@ fn header(options: &Vmdk, capacity: u64, directories: &[u64], overhead: u64) -> 
     put(&mut header, 44, &u32::try_from(TABLE_ENTRIES).unwrap_or(0).to_le_bytes());
     put(&mut header, 73, b"\n \r\n");
     header
-}
-
-/// A descriptor with lines that nobody knows, sometimes with line ends of another kind.
-fn descriptor(image: &mut Image, options: &Vmdk, capacity: u64) -> String {
-    let heads = if options.adapter == Adapter::Ide { 16 } else { 255 };
-    let cylinders = capacity / heads / TRACK;
-    let cid = image.rng.next_u64() & 0x7fff_ffff | 1;
-    let adapter = options.adapter.name();
-    let text = format!(
-        "# Disk DescriptorFile\nversion=1\nCID={cid:x}\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n\n\
-         # Extent description\nRW {capacity} SPARSE \"image.vmdk\"\n\n# Nobody knows this line.\n\
-         # The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"4\"\nddb.strange = \"stays\"\n\
-         ddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"{heads}\"\n\
-         ddb.geometry.sectors = \"{TRACK}\"\nddb.adapterType = \"{adapter}\"\n"
-    );
-    if image.once_in(3) { text.replace('\n', "\r\n") } else { text }
 }
