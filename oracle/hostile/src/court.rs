@@ -2,7 +2,7 @@
 
 use crate::answers::{Answers, from_json, to_json};
 use crate::excuse::{EXCUSES, Excuse};
-use crate::{HostileError, Recipe, Spoil, unresized};
+use crate::{HostileError, Recipe, Spoil, UNRESIZED, unresized};
 use oracle_case::child::{self, Ending};
 use oracle_judge::sparse::fingerprint;
 use oracle_judge::subject::{Family, IMAGE, Ran};
@@ -112,16 +112,16 @@ impl Court<'_> {
     ) -> Result<Vec<Sentence>, HostileError> {
         let image = dir.join(IMAGE);
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
-        if recipe.format != "qcow2" {
+        if UNRESIZED.contains(recipe) {
             return unresized::judge(self, (recipe, spoil), bytes, dir);
         }
         let mut sentences = Vec::new();
         for question in Question::ALL {
             let verdict = match question {
-                Question::Info => self.asked("info", dir)?,
-                Question::Check => self.asked("check", dir)?,
-                Question::Grow => self.resized(recipe.resizes[0], bytes, dir)?,
-                Question::Shrink => self.resized(recipe.resizes[1], bytes, dir)?,
+                Question::Info => self.asked("info", recipe, dir)?,
+                Question::Check => self.asked("check", recipe, dir)?,
+                Question::Grow => self.resized((recipe, recipe.resizes[0]), bytes, dir)?,
+                Question::Shrink => self.resized((recipe, recipe.resizes[1]), bytes, dir)?,
             };
             sentences.push(Sentence { question, verdict: excused(spoil, verdict) });
         }
@@ -129,9 +129,9 @@ impl Court<'_> {
     }
 
     /// Both sides' answer to a question about the image as it is.
-    fn asked(&self, verb: &str, dir: &Path) -> Result<Verdict, HostileError> {
-        let words = ["-f", "qcow2", "--output=json", IMAGE].map(String::from);
-        let mut ours = words.to_vec();
+    fn asked(&self, verb: &str, recipe: &Recipe, dir: &Path) -> Result<Verdict, HostileError> {
+        let words = recipe.words(verb, &["--output=json"], &[]);
+        let mut ours = words.clone();
         let own_schema = verb == "info" && self.instar.family() == Family::Instar;
         if let (true, Some(version)) = (own_schema, self.qemu.version()) {
             ours.splice(0..0, ["--qemu-version".into(), version.to_string()]);
@@ -162,15 +162,20 @@ impl Court<'_> {
     }
 
     /// What becomes of two copies of the image when each side resizes one.
-    fn resized(&self, size: &str, bytes: &[u8], dir: &Path) -> Result<Verdict, HostileError> {
+    fn resized(
+        &self,
+        (recipe, size): (&Recipe, &str),
+        bytes: &[u8],
+        dir: &Path,
+    ) -> Result<Verdict, HostileError> {
         let image = dir.join(IMAGE);
-        let words = ["-f", "qcow2", "--shrink", IMAGE, size].map(String::from);
+        let words = recipe.words("resize", &["--shrink"], &[size]);
         let ours = run(self.instar, dir, "resize", &words)?;
         let after = std::fs::read(&image).map_err(HostileError::io(&image))?;
-        let our_state = if ours.success() { Some(self.condition(dir)?) } else { None };
+        let our_state = if ours.success() { Some(self.condition(recipe, dir)?) } else { None };
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
         let told = self.told("resize", &words, dir, |ran| {
-            let state = if ran.success() { Some(self.condition(dir)?) } else { None };
+            let state = if ran.success() { Some(self.condition(recipe, dir)?) } else { None };
             Ok(json!({ "ran": to_json(ran), "state": state.map(|(size, health)| json!([size, health.code()])) }))
         })?;
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
@@ -195,10 +200,11 @@ impl Court<'_> {
     }
 
     /// The virtual size that qemu-img reads, and what its check thinks of the image.
-    fn condition(&self, dir: &Path) -> Result<(Value, Health), HostileError> {
-        let words = ["-f", "qcow2", "--output=json", IMAGE].map(String::from);
+    fn condition(&self, recipe: &Recipe, dir: &Path) -> Result<(Value, Health), HostileError> {
+        let words = recipe.words("info", &["--output=json"], &[]);
         let size = self
             .told("info", &words, dir, |ran| Ok(answer(ran).unwrap_or_default()["virtual-size"].clone()))?;
+        let words = recipe.words("check", &["--output=json"], &[]);
         let code = self.told("check", &words, dir, |ran| match ran.ending {
             Ending::Exit(code) => Ok(json!(code)),
             _ => Ok(Value::Null),

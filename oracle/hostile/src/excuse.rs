@@ -104,6 +104,20 @@ pub const EXCUSES: &[Excuse] = &[
         says: "here, exit 1 ERROR",
     },
     Excuse {
+        id: "luks-wraps",
+        reason: "qemu-img adds sectors of LUKS key material up in 32 bits: the end of a slot near their limit seems to lie at the start",
+        kinds: &["exit-code"],
+        field: "luks-slot-offset",
+        says: "is overlapping with the encrypted payload here",
+    },
+    Excuse {
+        id: "luks-words",
+        reason: "both refuse the LUKS header, and each names what it meets first in words of its own",
+        kinds: &["words"],
+        field: "luks-",
+        says: "",
+    },
+    Excuse {
         id: "bounded-check",
         reason: "instar check reads no more L2 tables than the file has clusters, and says that it did not read the rest",
         kinds: &["exit-code"],

@@ -8,6 +8,9 @@ use std::path::Path;
 
 /// The name of the file that stands behind or beside an image.
 const OTHER: &str = "other.raw";
+/// The passphrase of encrypted images, and how a program names them with it.
+const SECRET: &str = "secret,id=key,data=passphrase";
+const UNLOCKED: &str = "driver=luks,key-secret=key,file.filename=disk.img";
 
 /// How to make an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,17 @@ const fn foreign(
     Recipe { name, format, options, size: "8M", steps: FILL, resizes }
 }
 
-/// All of them.
+/// Images of further formats that qemu-img resizes.
+pub const OTHERS: &[Recipe] = &[
+    Recipe { resizes: ["64M", "16M"], ..foreign("qed", ("qed", "cluster_size=4k,table_size=4"), ["", ""]) },
+    Recipe {
+        steps: &[],
+        size: "64k",
+        ..foreign("luks", ("luks", "key-secret=key,iter-time=10"), ["1M", "32k"])
+    },
+];
+
+/// Of qcow2.
 pub const RECIPES: &[Recipe] = &[
     recipe("plain", "cluster_size=4k", FILL),
     recipe("version-2", "compat=0.10,cluster_size=4k", FILL),
@@ -98,11 +111,9 @@ impl Recipe {
             let other = dir.join(OTHER);
             std::fs::write(&other, [7; 4096]).map_err(HostileError::io(other))?;
         }
-        self.run(
-            dir,
-            &tools.qemu_img,
-            &["create", "-q", "-f", self.format, "-o", self.options, IMAGE, self.size],
-        )?;
+        let secret = if self.is_encrypted() { &["--object", SECRET] as &[&str] } else { &[] };
+        let words = [&["create", "-q", "-f", self.format], secret, &["-o", self.options, IMAGE, self.size]];
+        self.run(dir, &tools.qemu_img, &words.concat())?;
         for step in self.steps {
             match step.strip_prefix('!') {
                 Some(command) => {
@@ -116,6 +127,22 @@ impl Recipe {
         }
         let image = dir.join(IMAGE);
         std::fs::read(&image).map_err(HostileError::io(image))
+    }
+
+    /// What comes after `verb` to have it done to the image with these options, `last` behind the image. A passphrase is
+    /// given where one is needed.
+    #[must_use]
+    pub fn words(&self, verb: &str, options: &[&str], last: &[&str]) -> Vec<String> {
+        let words = if self.is_encrypted() && verb != "info" {
+            [&["--object", SECRET, "--image-opts"], options, &[UNLOCKED], last].concat()
+        } else {
+            [&["-f", self.format], options, &[IMAGE], last].concat()
+        };
+        words.into_iter().map(String::from).collect()
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.format == "luks"
     }
 
     fn run(&self, dir: &Path, tool: &Tool, words: &[&str]) -> Result<(), HostileError> {

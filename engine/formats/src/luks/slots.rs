@@ -49,7 +49,8 @@ pub fn parse(head: &[u8; HEADER_LEN]) -> [Slot; SLOTS] {
     })
 }
 
-/// That every slot keeps to itself, for keys of `key_len` bytes.
+/// That every slot keeps to itself, in use or not, for keys of `key_len` bytes. Key material ends where the next could
+/// begin: as it begins, aligned.
 pub fn check(
     slots: &[Slot; SLOTS],
     head: &[u8; HEADER_LEN],
@@ -58,7 +59,7 @@ pub fn check(
 ) -> Result<(), ImageError> {
     let len = |slot: &Slot| {
         let bytes = key_len.saturating_mul(u64::from(slot.stripes));
-        bytes.checked_next_multiple_of(SECTOR).unwrap_or(u64::MAX)
+        bytes.checked_next_multiple_of(FIRST_MATERIAL).unwrap_or(u64::MAX)
     };
     for (index, slot) in slots.iter().enumerate() {
         let number = index as u64;

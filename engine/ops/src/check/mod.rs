@@ -96,7 +96,11 @@ pub fn check_with<D: Disk>(
     };
     image.check_unlocked(request.unlocked)?;
     let header = match image {
-        Opened::Raw | Opened::Luks(_) => return Err(Refusal::NoChecks.into()),
+        Opened::Raw => return Err(Refusal::NoChecks.into()),
+        Opened::Luks(header) => {
+            header.virtual_size(disk.len())?;
+            return Err(Refusal::NoChecks.into());
+        }
         Opened::Qed(header) => return Ok(crate::qed::check(disk, &header, request.repair, scratch)?),
         Opened::Vhd(_) => return crate::vhd::check(disk, request.repair, scratch, findings),
         Opened::Vhdx => return crate::vhdx::check(disk, request.repair, scratch, findings),

@@ -137,13 +137,13 @@ fn punch_run<T: Target>(image: &mut T, g: Geometry, run: Run, file_len: u64) -> 
 /// Sets a bit of [`Release::touched`].
 pub fn set_bit(bits: &mut [u8], i: u64) {
     if let Some(byte) = bits.get_mut(index(i / 8)) {
-        *byte |= 1_u8.wrapping_shl(u32::try_from(i % 8).unwrap_or(0));
+        *byte |= 1_u8.wrapping_shl(u32::try_from(i & 7).unwrap_or(0));
     }
 }
 
 /// Clears a bit of [`Release::touched`] and returns whether it was set.
 pub fn take_bit(bits: &mut [u8], i: u64) -> bool {
-    let mask = 1_u8.wrapping_shl(u32::try_from(i % 8).unwrap_or(0));
+    let mask = 1_u8.wrapping_shl(u32::try_from(i & 7).unwrap_or(0));
     let Some(byte) = bits.get_mut(index(i / 8)) else { return false };
     let was = *byte & mask != 0;
     *byte &= !mask;

@@ -111,7 +111,7 @@ impl Walk<'_> {
         while at < end {
             let cluster = at.checked_div(self.header.cluster_size).unwrap_or(0);
             if let Some(byte) = self.used.get_mut(index(cluster / 8)) {
-                let bit = 1_u8.wrapping_shl(u32::try_from(cluster % 8).unwrap_or(0));
+                let bit = 1_u8.wrapping_shl(u32::try_from(cluster & 7).unwrap_or(0));
                 self.counts.shared = self.counts.shared.saturating_add(u64::from(*byte & bit != 0));
                 *byte |= bit;
             }
@@ -155,7 +155,7 @@ impl Walk<'_> {
         let first = self.header.header_len.checked_div(self.header.cluster_size).unwrap_or(0);
         for cluster in first..clusters(self.header) {
             let byte = self.used.get(index(cluster / 8)).copied().unwrap_or(0);
-            let free = byte.wrapping_shr(u32::try_from(cluster % 8).unwrap_or(0)) & 1 == 0;
+            let free = byte.wrapping_shr(u32::try_from(cluster & 7).unwrap_or(0)) & 1 == 0;
             self.counts.leaks = self.counts.leaks.saturating_add(u64::from(free));
         }
     }

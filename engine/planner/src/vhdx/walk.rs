@@ -83,7 +83,7 @@ impl<'b> Usage<'b> {
         for unit in first..end {
             let at = unit.saturating_sub(self.first);
             if let Some(byte) = self.bits.get_mut(index(at / 8)) {
-                let bit = 1_u8.wrapping_shl(u32::try_from(at % 8).unwrap_or(0));
+                let bit = 1_u8.wrapping_shl(u32::try_from(at & 7).unwrap_or(0));
                 taken |= *byte & bit != 0;
                 *byte |= bit;
             }
@@ -95,7 +95,7 @@ impl<'b> Usage<'b> {
     #[must_use]
     pub fn is_taken(&self, unit: u64) -> bool {
         let at = unit.saturating_sub(self.first);
-        let bit = 1_u8.wrapping_shl(u32::try_from(at % 8).unwrap_or(0));
+        let bit = 1_u8.wrapping_shl(u32::try_from(at & 7).unwrap_or(0));
         self.bits.get(index(at / 8)).is_none_or(|byte| byte & bit != 0)
     }
 }

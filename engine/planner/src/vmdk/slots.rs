@@ -48,7 +48,7 @@ impl<'b> Slots<'b> {
         let mut free = true;
         for slot in first..end {
             if let Some(byte) = self.bits.get_mut(index(slot / 8)) {
-                let bit = 1_u8.wrapping_shl(u32::try_from(slot % 8).unwrap_or(0));
+                let bit = 1_u8.wrapping_shl(u32::try_from(slot & 7).unwrap_or(0));
                 free &= *byte & bit == 0;
                 *byte |= bit;
             }
@@ -61,7 +61,7 @@ impl<'b> Slots<'b> {
     pub fn free_from(&self, slot: u64) -> u64 {
         let is_taken = |slot: &u64| {
             let byte = self.bits.get(index(*slot / 8)).copied().unwrap_or(0);
-            byte.wrapping_shr(u32::try_from(*slot % 8).unwrap_or(0)) & 1 == 1
+            byte.wrapping_shr(u32::try_from(*slot & 7).unwrap_or(0)) & 1 == 1
         };
         (slot..self.count).find(|slot| !is_taken(slot)).unwrap_or(self.count)
     }

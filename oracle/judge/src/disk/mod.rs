@@ -10,10 +10,12 @@ mod vmdk;
 mod tests;
 
 use crate::sparse::Range;
+use crate::subject::IMAGE;
 use crate::{JudgeError, State};
 use oracle_case::{FormatOptions, Subformat};
 use source::Source;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A run of guest data in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +57,20 @@ impl Disk {
     /// # Errors
     /// [`JudgeError::Io`]: a file could not be read. What makes no sense is a [`Problem`].
     pub fn read(format: &FormatOptions, image: &State) -> Result<Option<Self>, JudgeError> {
+        Self::read_in(format, &image.dir)
+    }
+
+    /// As [`Disk::read`], of the image in a directory.
+    ///
+    /// # Errors
+    /// [`JudgeError::Io`]: a file could not be read.
+    pub fn read_in(format: &FormatOptions, dir: &Path) -> Result<Option<Self>, JudgeError> {
         let mut disk = Self {
             size: 0,
             runs: BTreeMap::new(),
             problems: Vec::new(),
             kept: BTreeMap::new(),
-            files: vec![Source::open(&image.path())?],
+            files: vec![Source::open(&dir.join(IMAGE))?],
         };
         match format {
             FormatOptions::Vpc(_) => vhd::read(&mut disk)?,
@@ -69,7 +79,7 @@ impl Disk {
             FormatOptions::Vmdk(options) if options.subformat == Subformat::StreamOptimized => {
                 return Ok(None);
             }
-            FormatOptions::Vmdk(_) => vmdk::read(&mut disk, &image.dir)?,
+            FormatOptions::Vmdk(_) => vmdk::read(&mut disk, dir)?,
             _ => return Ok(None),
         }
         Ok(Some(disk))

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use oracle_case::Tools;
 use oracle_hostile::{
-    Answers, Court, RECIPES, Recipe, Sentence, Spoil, UNRESIZED, chosen, fields_of, spoils, spoils_of,
+    Answers, Court, OTHERS, RECIPES, Recipe, Sentence, Spoil, UNRESIZED, chosen, fields_of, spoils, spoils_of,
 };
 use oracle_judge::subject::IMAGE;
 use oracle_judge::{Subject, sparse};
@@ -133,7 +133,7 @@ fn jobs(args: &HostileArgs, tools: &Tools, dir: &Path) -> Result<Vec<Job>> {
     let wanted =
         |recipe: &&Recipe| args.recipe.is_empty() || args.recipe.iter().any(|name| name == recipe.name);
     let mut jobs = Vec::new();
-    for recipe in RECIPES.iter().chain(UNRESIZED).filter(wanted) {
+    for recipe in RECIPES.iter().chain(OTHERS).chain(UNRESIZED).filter(wanted) {
         let good = Arc::new(recipe.make(&dir.join(recipe.name), tools)?);
         let all = match fields_of(recipe.format, &good) {
             Some(fields) => spoils_of(fields, &good),
