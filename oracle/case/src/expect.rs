@@ -229,7 +229,7 @@ fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
     let preallocated = new > old && resize.preallocation != Preallocation::Off;
     state.reused.retain(|range| range.start < new);
     if let FormatOptions::Qcow2(options) = format {
-        note_stale(state, new, (options.cluster_size(), format.is_encrypted()));
+        note_stale(state, new, (options.cluster_size(), format.is_encrypted(), fixture.data_file.is_some()));
         if preallocated {
             state.reused.push(old..new);
         }
@@ -244,12 +244,14 @@ fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
     state.content.resize(virtual_size(format, new));
 }
 
-/// Remembers the rest of the boundary cluster of a shrink, if there was anything in it: of an encrypted one, its zeros, too.
-fn note_stale(state: &mut Step, new: u64, (cluster, encrypted): (u64, bool)) {
+/// Remembers the rest of the boundary cluster of a shrink, if there was anything in it: of an encrypted one, its zeros, too. A
+/// data file is cut at the end of its disk by every resize.
+fn note_stale(state: &mut Step, new: u64, (cluster, encrypted, beside): (u64, bool, bool)) {
     let boundary = new.next_multiple_of(cluster);
     state.stale.retain(|range| range.start < boundary);
     let any = encrypted && new < boundary;
-    if new < state.content.size() && (any || state.content.has_data(new, boundary - new)) {
+    let cut = new < state.content.size() || (beside && any && new != state.content.size());
+    if cut && (any || state.content.has_data(new, boundary - new)) {
         state.stale.push(new..boundary);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     BackingFormat, Case, Encryption, Fixture, FormatOptions, Maker, Outcome, Preallocation, Qcow2, Refusal,
-    Space, Tweak, WriteKind, expected_content, expected_steps, size,
+    Space, Tweak, Write, WriteKind, expected_content, expected_steps, size,
 };
 
 /// Every feature that the generator must reach, in the order in which seeds aim at them: what leads to code of its own first.
@@ -47,6 +47,9 @@ pub const ALL: &[&str] = &[
     "preallocated-in-data-file",
     "encrypted-aes",
     "encrypted-luks",
+    "encrypted-overlay",
+    "encrypted-with-data-file",
+    "shrink-into-compressed",
     "luks",
     "extended-l2",
     "compressed",
@@ -250,6 +253,18 @@ impl Fixture {
         add("bitmap-dirty", self.bitmaps.iter().any(|bitmap| early(bitmap.after)));
         add("data-file", self.data_file.is_some());
         add("data-file-raw", self.data_file.is_some_and(|file| file.raw));
+        let encrypted = self.format.is_encrypted();
+        add("encrypted-overlay", encrypted && self.backing.is_some());
+        add("encrypted-with-data-file", encrypted && self.data_file.is_some());
+    }
+
+    /// Whether a resize from `old` to `new` bytes ends inside a cluster that was compressed.
+    fn ends_in_compressed(&self, old: u64, new: u64) -> bool {
+        let cluster = self.format.unit();
+        let (start, end) = (new / cluster * cluster, new.next_multiple_of(cluster));
+        let there = |write: &Write| write.offset < end && write.offset + write.len > start;
+        let packed = |write: &Write| write.kind == WriteKind::Compressed && there(write);
+        new < old && start < new && self.writes.iter().any(packed)
     }
 
     /// An accepted resize of the image.
@@ -262,6 +277,7 @@ impl Fixture {
     ) {
         let longer = self.backing.as_ref().is_some_and(|backing| backing.virtual_size() > old);
         add("grow-over-longer-backing", new > old && longer);
+        add("shrink-into-compressed", self.ends_in_compressed(old, new));
         add("shrink-with-snapshot", new < old && !self.snapshots.is_empty());
         add("shrink-with-bitmap", new < old && !self.bitmaps.is_empty());
         add("shrink-with-data-file", new < old && self.data_file.is_some());

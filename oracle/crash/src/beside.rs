@@ -70,7 +70,8 @@ impl Beside {
         let files = files.iter_mut().map(|file| file as &mut dyn ReadAt);
         let mut layers: Vec<_> = files.zip(formats).map(layer).collect();
         let data_file = data_file.map(|file| file as &mut dyn Disk);
-        let mut companions = Companions { data_file, backing: &mut layers, ..Companions::default() };
+        let mut companions =
+            Companions { data_file, backing: &mut layers, unlocked: true, ..Companions::default() };
         scratch::with(|scratch| resize_mended(disk, &mut companions, request, scratch, &mut |_| ()))
     }
 }

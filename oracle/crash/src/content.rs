@@ -30,6 +30,8 @@ pub enum Bytes {
     Plain(Vec<u8>),
     /// These sectors, compressed; or, where the cluster may be unpacked, what they hold.
     Compressed(Vec<u8>, Option<Box<Self>>),
+    /// These, encrypted, at this place: without the key nobody can change them, and they mean nothing elsewhere.
+    Encrypted(Place, Vec<u8>),
 }
 
 impl Preserved {
@@ -53,7 +55,10 @@ impl Preserved {
     pub fn qcow2(content: &Content, len: u64, image: &Image, walk: &Walk) -> Self {
         let cluster = walk.header.cluster();
         let mut clusters = HashMap::new();
-        for extent in content.extents().into_iter().filter(|e| e.offset < len) {
+        if walk.header.encrypted {
+            clusters = encrypted(image.data_file().unwrap_or(image), walk, len);
+        }
+        for extent in content.extents().into_iter().filter(|e| e.offset < len && !walk.header.encrypted) {
             let end = (extent.offset + extent.len).min(len);
             for guest in extent.offset / cluster..end.div_ceil(cluster) {
                 clusters
@@ -156,6 +161,38 @@ impl Preserved {
     }
 }
 
+/// The first `len` bytes of an encrypted disk, as they are in `file`.
+fn encrypted(file: &Image, walk: &Walk, len: u64) -> HashMap<u64, Bytes> {
+    let cluster = walk.header.cluster();
+    let entries = walk.entries.iter().filter(|entry| entry.guest * cluster < len);
+    let held = entries.filter_map(|entry| {
+        let place = entry.place(&walk.header);
+        let mut bytes = match place {
+            Place::Host(at) => read(file, at, cluster),
+            Place::Subclusters(at, mask) => masked(file, at, mask, cluster),
+            Place::Zeros | Place::Compressed(..) => return None,
+        };
+        bytes.truncate(to_usize(len - entry.guest * cluster));
+        Some((entry.guest, Bytes::Encrypted(place, bytes)))
+    });
+    held.collect()
+}
+
+/// Whether the encrypted bytes that were at a place are still there.
+fn is_kept(image: &Image, (was, bytes): (Place, &[u8]), now: Place, cluster: u64) -> bool {
+    let same = match (was, now) {
+        (Place::Host(before), Place::Host(at)) if before == at => read(image, at, cluster),
+        // New subclusters may have been allocated behind them.
+        (Place::Subclusters(before, old), Place::Subclusters(at, mask))
+            if before == at && old & !mask == 0 =>
+        {
+            masked(image, at, old, cluster)
+        }
+        _ => return false,
+    };
+    same.starts_with(bytes)
+}
+
 /// Whether all bytes of a disk from one offset to another are `byte`.
 fn lie_filled(image: &Image, pieces: &[Piece], (from, to): (u64, u64), byte: u8) -> bool {
     let mut at = from;
@@ -212,6 +249,7 @@ fn model(content: &Content, offset: u64, len: u64) -> Bytes {
 pub fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&Bytes>) -> bool {
     match (place, expected) {
         (Place::Zeros, expected) => expected.is_none(),
+        (now, Some(Bytes::Encrypted(was, bytes))) => is_kept(image, (*was, bytes), now, cluster),
         (Place::Compressed(start, end), Some(Bytes::Compressed(bytes, _))) => {
             read(image, start, end - start) == *bytes
         }
@@ -241,4 +279,43 @@ fn same(bytes: &[u8], expected: Option<&Vec<u8>>) -> bool {
     let expected = expected.map_or(&[][..], Vec::as_slice);
     let (begin, rest) = bytes.split_at(expected.len().min(bytes.len()));
     expected.starts_with(begin) && rest.iter().all(|b| *b == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_stays_where_it_is() {
+        let mut image = Image::default();
+        image.write(4096, &[7; 4096]);
+        image.write(8192, &[7; 4096]);
+        let was = Bytes::Encrypted(Place::Host(4096), vec![7; 1000]);
+        let is_held = |image: &Image, place| holds(image, place, 4096, 4096, Some(&was));
+        assert!(is_held(&image, Place::Host(4096)));
+        assert!(!is_held(&image, Place::Host(8192)), "the same bytes elsewhere mean something else");
+        assert!(!is_held(&image, Place::Zeros));
+        image.write(4096 + 1000, &[0]);
+        assert!(is_held(&image, Place::Host(4096)), "what is behind the end is nobody's");
+        image.write(4096 + 999, &[0]);
+        assert!(!is_held(&image, Place::Host(4096)));
+    }
+
+    #[test]
+    fn a_cut_disk_ends_in_zeros() {
+        let header = crate::format::Header { cluster_bits: 12, size: 6144, ..Default::default() };
+        let mut walk = Walk::default();
+        walk.header = header;
+        let mut image = Image::default();
+        image.write(8192, &[7; 2048]);
+        let mut ends = |image: &Image, value, was_zero| {
+            walk.entries = vec![crate::format::Entry { guest: 1, value, bitmap: 0 }];
+            Preserved::ends_in_zeros(image, &walk, was_zero)
+        };
+        assert!(ends(&image, 8192, false) && ends(&image, 0, false));
+        let packed = crate::format::COMPRESSED | 8192;
+        assert!(ends(&image, packed, true) && !ends(&image, packed, false));
+        image.write(8192 + 4095, &[1]);
+        assert!(!ends(&image, 8192, false));
+    }
 }

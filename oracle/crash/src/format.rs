@@ -50,6 +50,8 @@ pub struct Header {
     pub autoclear: u64,
     /// Bytes of the header before its extensions.
     pub header_len: u64,
+    /// Whether guest data is encrypted.
+    pub encrypted: bool,
 }
 
 impl Header {
@@ -76,6 +78,7 @@ impl Header {
             snapshots_offset: be(64, 8),
             autoclear: from_v3(88, 8, 0),
             header_len: from_v3(100, 4, V2_HEADER),
+            encrypted: be(32, 4) != 0,
         };
         let sane = be(0, 4) == MAGIC
             && matches!(version, 2 | 3)

@@ -40,6 +40,8 @@ pub struct Step {
     preserved: Preserved,
     kept: Kept,
     incompatible: u64,
+    /// Whether guest data is encrypted.
+    pub encrypted: bool,
     /// Whether the disk held zeros from the new end to the end of the cluster that this lies in.
     tail_was_zero: bool,
 }
@@ -119,6 +121,7 @@ impl Judge {
             preserved: Preserved::raw(content, image.len().min(new)),
             kept: Kept::default(),
             incompatible: 0,
+            encrypted: false,
             tail_was_zero: true,
         };
         if format == Format::Qcow2 {
@@ -127,6 +130,7 @@ impl Judge {
             (step.old, step.leaks, step.incompatible) = (header.size, self.walk.leaks, header.incompatible);
             step.preserved = Preserved::qcow2(content, step.old.min(new), image, &self.walk);
             step.kept = Kept::of(image, &self.walk);
+            step.encrypted = header.encrypted;
             let end = new.next_multiple_of(header.cluster());
             step.tail_was_zero = !content.extents().iter().any(|e| e.offset < end && e.offset + e.len > new);
         }
@@ -195,8 +199,7 @@ impl Judge {
         }
         let bad = |what: String| Bad::new("repair", format!("instar check -r leaks: {what}"));
         let mut copy = image.clone();
-        let request =
-            CheckRequest { format: Some(step.format), repair: Repair::Leaks, ..CheckRequest::default() };
+        let request = CheckRequest { repair: Repair::Leaks, ..check_request(step) };
         let repair =
             |scratch: &mut [u8]| check(&mut MemoryDisk::new(&mut copy), &request, scratch, &mut |_| ());
         let CheckReport { check_errors, corruptions, leaks, corruptions_fixed, leaks_fixed, .. } =
@@ -293,7 +296,7 @@ impl Judge {
         if step.format == Format::Raw {
             return Ok(());
         }
-        let request = CheckRequest { format: Some(step.format), ..CheckRequest::default() };
+        let request = check_request(step);
         let mut first = None;
         let mut keep = |finding| {
             if !matches!(finding, CheckFinding::Leak { .. }) {
@@ -332,7 +335,7 @@ impl Judge {
                 Some(format!("the data file has {data} bytes"))
             }
             Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
-            Format::Qcow2 if step.new < step.old && !self.ends_in_zeros(image, step) => {
+            Format::Qcow2 if step.new < step.old && !self.ends_in_zeros(image, step, again) => {
                 Some("the last cluster holds what was cut off".into())
             }
             Format::Qcow2 => self.walk.beyond(),
@@ -343,8 +346,17 @@ impl Judge {
         if blocks::knows(step.format) { Self::is_clean(image, step.format, again) } else { Ok(()) }
     }
 
-    /// Whether a disk that was cut is zeros to the end of its last cluster. A data file ends with its disk.
-    fn ends_in_zeros(&self, image: &Image, step: &Step) -> bool {
-        image.data_file().is_some() || Preserved::ends_in_zeros(image, &self.walk, step.tail_was_zero)
+    /// Whether a disk that was cut is zeros to the end of its last cluster. A data file ends with its disk. Of an encrypted disk
+    /// only the shrink itself writes these zeros, and not where a snapshot has the cluster, too.
+    fn ends_in_zeros(&self, image: &Image, step: &Step, again: bool) -> bool {
+        let sealed = self.walk.header.encrypted && (again || !self.walk.snapshots.is_empty());
+        sealed
+            || image.data_file().is_some()
+            || Preserved::ends_in_zeros(image, &self.walk, step.tail_was_zero)
     }
+}
+
+/// A check of the image, whose passphrase is known if it has one.
+fn check_request(step: &Step) -> CheckRequest {
+    CheckRequest { format: Some(step.format), unlocked: true, ..CheckRequest::default() }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use instar_ops::Format;
 use oracle_case::Content;
 use oracle_case::child::{Ending, Tool};
+use oracle_case::secret::SECRET;
 use oracle_judge::subject::{IMAGE, Ran, run_tool};
 use serde_json::Value;
 
@@ -39,6 +40,8 @@ pub struct Expected {
     pub in_use: bool,
     /// Whether it was not closed properly, so that a check says nothing before a resize has repaired it.
     pub unclean: bool,
+    /// Whether it is opened with a passphrase.
+    pub encrypted: bool,
 }
 
 impl Expected {
@@ -54,6 +57,7 @@ impl Expected {
             bitmaps: good.bitmaps,
             in_use: good.in_use,
             unclean: good.unclean,
+            encrypted: step.encrypted,
         }
     }
 }
@@ -80,7 +84,7 @@ pub fn second_opinion(
         return blocks::second_opinion(qemu_img, dir, expected, content);
     }
     let own = if expected.bitmaps { u64::MAX } else { 0 };
-    let asked = Asked { qemu_img, dir, format: expected.format, own };
+    let asked = Asked { qemu_img, dir, format: expected.format, encrypted: expected.encrypted, own };
     let info = json(&asked.accepted("info", &["--output=json", IMAGE])?)?;
     let seen = info["virtual-size"].as_u64();
     let size =
@@ -108,6 +112,7 @@ struct Asked<'a> {
     qemu_img: &'a Tool,
     dir: &'a Path,
     format: Format,
+    encrypted: bool,
     /// Leaks that it may make itself.
     own: u64,
 }
@@ -122,7 +127,14 @@ impl Asked<'_> {
             Format::Vmdk => "vmdk",
             other => return Err(Bad::of_format(other)),
         };
-        let args = [verb, "-f", format].into_iter().chain(words.iter().copied());
+        let mut args: Vec<String> = vec![verb.into()];
+        if self.encrypted {
+            args.extend(["--object", SECRET, "--image-opts"].map(Into::into));
+            args.extend(words.iter().map(|word| if *word == IMAGE { sealed() } else { (*word).to_owned() }));
+        } else {
+            args.extend(["-f".into(), format.into()]);
+            args.extend(words.iter().map(|word| (*word).to_owned()));
+        }
         run_tool(self.qemu_img, self.dir, args).map_err(|e| Bad::new("qemu-img", e.to_string()))
     }
 
@@ -138,6 +150,9 @@ impl Asked<'_> {
             .for_each(|e| expected.write(e.offset, &vec![e.byte; crate::image::to_usize(e.len)]));
         expected.set_len(content.size());
         expected.store(&self.dir.join("expected")).map_err(|e| Bad::new("qemu-img", e.to_string()))?;
+        if self.encrypted {
+            return self.accepted("compare", &[IMAGE, "driver=raw,file.filename=expected"]).map(|_| ());
+        }
         self.accepted("compare", &["-F", "raw", IMAGE, "expected"]).map(|_| ())
     }
 
@@ -157,6 +172,11 @@ impl Asked<'_> {
         }
         Ok(())
     }
+}
+
+/// The words by which an encrypted image is opened.
+fn sealed() -> String {
+    format!("driver=qcow2,file.filename={IMAGE},encrypt.key-secret=s")
 }
 
 fn accepted(what: &str, ran: Ran) -> Result<Ran, Bad> {

@@ -57,7 +57,7 @@ impl Overlay {
         let (cluster, start) = (header.cluster(), guest * header.cluster());
         let expected = preserved.cluster(guest);
         let is_packed = entry.is_some_and(|entry| entry.value & COMPRESSED != 0);
-        if is_packed || matches!(expected, Some(Bytes::Compressed(_, None))) {
+        if is_packed || matches!(expected, Some(Bytes::Compressed(_, None) | Bytes::Encrypted(..))) {
             let place = entry.map_or(Place::Zeros, |entry| entry.place(header));
             return holds(image, place, cluster.min(to - start), cluster, expected);
         }

@@ -1,4 +1,5 @@
-//! Internal snapshots and persistent bitmaps of an image in memory (qcow2.txt, "Snapshots" and "Bitmaps").
+//! Internal snapshots, persistent bitmaps and the LUKS header of an image in memory (qcow2.txt, "Snapshots", "Bitmaps" and
+//! "Full disk encryption header pointer").
 
 use crate::format::{Entry, Header, OFFSET};
 use crate::image::{Image, to_usize};
@@ -6,6 +7,8 @@ use crate::walk::Walk;
 
 /// Header extension type: bitmaps.
 const BITMAPS: u64 = 0x2385_2875;
+/// Header extension type: where the LUKS header is.
+const LUKS_HEADER: u64 = 0x0537_be77;
 /// Autoclear feature bit 0: the bitmaps extension is up to date.
 const BITMAPS_VALID: u64 = 1;
 /// Bytes of an entry of the snapshot table before its extra data, id and name.
@@ -80,8 +83,8 @@ pub fn snapshots(walk: &mut Walk, image: &Image) -> Vec<Snapshot> {
 /// The bitmaps of `image`, if it says that what it has is up to date. All that they refer to is counted in `walk`.
 pub fn bitmaps(walk: &mut Walk, image: &Image) -> Vec<Bitmap> {
     let mut found = Vec::new();
-    let Some(data) = extension(image, &walk.header).filter(|_| walk.header.autoclear & BITMAPS_VALID != 0)
-    else {
+    let valid = walk.header.autoclear & BITMAPS_VALID != 0;
+    let Some(data) = extension(image, &walk.header, BITMAPS).filter(|_| valid) else {
         return found;
     };
     // Number of bitmaps, 4 bytes reserved, size and offset of the directory.
@@ -121,15 +124,22 @@ fn bitmap(walk: &mut Walk, image: &Image, fixed: &[u8], about: Vec<u8>) -> Bitma
     Bitmap { about, in_use, granularity_bits: be(fixed, 17, 1), table_entries, table }
 }
 
-/// The data of the bitmaps extension (qcow2.txt, "Header extensions").
-fn extension(image: &Image, header: &Header) -> Option<Vec<u8>> {
+/// Counts the clusters of the LUKS header, if there is one, in `walk`.
+pub fn luks_header(walk: &mut Walk, image: &Image) {
+    if let Some(data) = extension(image, &walk.header, LUKS_HEADER) {
+        walk.refer(be(&data, 0, 8), be(&data, 8, 8));
+    }
+}
+
+/// The data of an extension (qcow2.txt, "Header extensions").
+fn extension(image: &Image, header: &Header, wanted: u64) -> Option<Vec<u8>> {
     let mut at = header.header_len;
     while at > 0 && at + 8 <= header.cluster() {
         let head = read(image, at, 8);
         let len = be(&head, 4, 4);
         match be(&head, 0, 4) {
             0 => return None,
-            BITMAPS => return Some(read(image, at + 8, len)),
+            kind if kind == wanted => return Some(read(image, at + 8, len)),
             _ => at += 8 + len.next_multiple_of(8),
         }
     }

@@ -84,6 +84,7 @@ impl Walk {
         self.mapping(image);
         self.snapshots = parts::snapshots(self, image);
         self.bitmaps = parts::bitmaps(self, image);
+        parts::luks_header(self, image);
         self.refcounts(image);
         let sound = self.problem.is_none();
         self.audit(image);

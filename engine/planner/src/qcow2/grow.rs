@@ -90,7 +90,7 @@ impl GrowPlan {
     ) -> Result<u64, PlanError> {
         let g = header.geometry;
         let mut new = *header;
-        fill::clear_data_file(around, &self.goal)?;
+        fill::clear_data_file(around, g, &self.goal)?;
         let reserved = self.prepare(image, header, around, s);
         if let Err(failed) = reserved.and_then(|()| self.place.run(image, &mut new, s)) {
             let _ = self.discard(image, g);

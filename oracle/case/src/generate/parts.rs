@@ -10,10 +10,12 @@ const BACKING_WRITES: u64 = 3;
 /// Gives `fixture` what a qcow2 image may have besides its own guest data.
 pub fn parts(draw: &mut Draw, fixture: &mut Fixture) {
     fixture.made_by = made_by(draw);
-    if draw.rarely(40) {
+    // Rare as it is, an encrypted image has most of these.
+    let encrypted = fixture.format.is_encrypted();
+    if draw.rarely(if encrypted { 96 } else { 40 }) {
         fixture.backing = Some(backing(draw, fixture.size, 1));
     }
-    if draw.rarely(20) {
+    if draw.rarely(if encrypted { 80 } else { 20 }) {
         fixture.data_file = Some(DataFile { raw: draw.rarely(128) });
     }
     if draw.rarely(32) {

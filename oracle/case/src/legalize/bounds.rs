@@ -2,6 +2,7 @@
 
 use super::parts::MAX_BITS;
 use super::unresized;
+use crate::geometry::SECTOR;
 use crate::{Fixture, FormatOptions, Qcow2};
 
 /// Guest bytes that the writes of one case may fill with data.
@@ -75,6 +76,14 @@ pub fn growth_cap_of(fixture: &Fixture) -> u64 {
     let encrypted = options.encryption.is_some() && options.cluster_bits > 16;
     let by_reader = if encrypted { ENCRYPTED_CAP } else { u64::MAX };
     cap.min(by_clusters).min(by_bits).min(by_reader)
+}
+
+impl Qcow2 {
+    /// What a disk's sizes are multiples of, in bytes: whoever has no key cannot copy what lies behind an encrypted disk's
+    /// last cluster.
+    pub(super) fn resized_by(&self, overlay: bool) -> u64 {
+        if overlay && self.encryption.is_some() { self.cluster_size() } else { SECTOR }
+    }
 }
 
 /// The largest virtual size of a fixture, in bytes.

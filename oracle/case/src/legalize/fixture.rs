@@ -46,13 +46,14 @@ impl Fixture {
                 self.size = (self.size / SECTOR * SECTOR).clamp(SECTOR, DATA_BUDGET);
             }
             FormatOptions::Qcow2(options) => {
-                self.size = self.size / SECTOR * SECTOR;
+                let unit = options.resized_by(self.backing.is_some());
+                self.size = self.size / unit * unit;
                 if !options.space.is_sparse() && self.size > PREALLOCATED_GROWTH {
                     options.space = Space::Sparse;
                 }
                 // There is nothing to take a snapshot of, and nothing for a bitmap to stand for.
                 if !self.snapshots.is_empty() || !self.bitmaps.is_empty() {
-                    self.size = self.size.max(SECTOR);
+                    self.size = self.size.max(unit);
                 }
                 if self.maker == Maker::Own && options.extended_l2 {
                     options.preallocated = false;

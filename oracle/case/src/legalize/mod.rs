@@ -80,6 +80,8 @@ fn bounded(fixture: &Fixture, current: u64, new: u64) -> u64 {
     let Some(options) = fixture.format.qcow2() else {
         return new;
     };
+    let unit = options.resized_by(fixture.backing.is_some());
+    let new = if new.is_multiple_of(unit) { new } else { (new / unit * unit).max(unit) };
     let (from, to) = (options.l1_entries(current), options.l1_entries(new));
     let slots = shrink_slots(options);
     if from.saturating_sub(to) > slots { (from - slots) * options.l2_coverage() } else { new }

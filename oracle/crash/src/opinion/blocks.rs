@@ -17,7 +17,7 @@ pub(super) fn second_opinion(
     expected: &Expected,
     content: Option<&Content>,
 ) -> Result<(), Bad> {
-    let asked = Asked { qemu_img, dir, format: expected.format, own: 0 };
+    let asked = Asked { qemu_img, dir, format: expected.format, encrypted: false, own: 0 };
     if expected.format == Format::Vhdx {
         asked.accepted("check", &["-r", "all", IMAGE])?;
     }

@@ -91,15 +91,17 @@ impl Fill {
 }
 
 /// Zeroes what a data file has behind the old end already: a shrink cut short may have left it. A raw
-/// one is the disk itself, and what was appended to it is wanted.
-pub fn clear_data_file(around: &mut Surroundings<'_>, goal: &Goal) -> Result<(), PlanError> {
+/// one is the disk itself, and what was appended to it is wanted. What an encrypted disk has behind the end in its last
+/// cluster cannot be told from zeros.
+pub fn clear_data_file(around: &mut Surroundings<'_>, g: Geometry, goal: &Goal) -> Result<(), PlanError> {
     let (Some(DataFile { raw: false }), Some(file)) = (goal.data_file, around.data_file.as_deref_mut())
     else {
         return Ok(());
     };
+    let start = if goal.plain { goal.old } else { g.align_up(goal.old) };
     let end = goal.new.min(file.len());
-    if goal.old < end {
-        zero(file, goal.old, end, true)?;
+    if start < end {
+        zero(file, start, end, true)?;
         file.apply(Patch::Barrier)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ mod data;
 mod edge;
 mod tables;
 
-use super::leftover::{Unshare, l1_of, l2_at};
+use super::leftover::{Unshare, is_plain, l1_of, l2_at};
 use super::refcounts::Run;
 use super::scratch::Scratch;
 use super::table::TableWindow;
@@ -40,6 +40,8 @@ pub struct Goal {
     pub longer: bool,
     /// Whether guest data lies in an external data file, and which kind it is.
     pub data_file: Option<DataFile>,
+    /// Whether zeros of a file are zeros of the disk ([`is_plain`]).
+    pub plain: bool,
 }
 
 impl Goal {
@@ -52,7 +54,7 @@ impl Goal {
         let data_file = header.has(Incompatible::DATA_FILE).then_some(DataFile { raw });
         let named = data_file.is_some_and(|file| file.raw) && mode == Preallocation::Off;
         let mode = if named { Preallocation::Metadata } else { mode };
-        Self { old, new, mode, longer, data_file }
+        Self { old, new, mode, longer, data_file, plain: is_plain(header) }
     }
 
     /// Whether new clusters get a place.
@@ -62,7 +64,7 @@ impl Goal {
 
     /// Whether the entries of new clusters rely on the zeros that they hold, and carry no mark.
     const fn relies_on_zeros(&self) -> bool {
-        self.has_space() && self.data_file.is_none()
+        self.has_space() && self.data_file.is_none() && self.plain
     }
 
     /// The byte of the disk at which writing to the edge cluster ends: a data file gets nothing behind the
