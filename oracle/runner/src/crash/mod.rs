@@ -186,12 +186,11 @@ fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + 
     let most = args.cases.unwrap_or(usize::MAX);
     if args.case.is_empty() {
         let names: Vec<&str> = args.format.iter().map(|format| format.name()).collect();
-        let first =
-            Case::sequence_of(args.seed, &names).take(FIRST).find(|(_, case)| unreadable(case).is_none());
+        let first = sequence(args.seed, &names).take(FIRST).find(|(_, case)| unreadable(case).is_none());
         if first.is_none() {
             bail!("no crash states of {} are judged", names.join(", "));
         }
-        let seeded = Case::sequence_of(args.seed, &names).filter(|(_, case)| unreadable(case).is_none());
+        let seeded = sequence(args.seed, &names).filter(|(_, case)| unreadable(case).is_none());
         let seeded = seeded.map(|(seed, case)| (format!("seed {seed}"), own_layout(seed, case)));
         return Ok(Box::new(seeded.take(most)));
     }
@@ -202,6 +201,14 @@ fn cases(args: &CrashArgs) -> Result<Box<dyn Iterator<Item = Labelled> + Send + 
     };
     let files: Vec<_> = args.case.iter().map(read).collect::<Result<_>>()?;
     Ok(Box::new(files.into_iter().take(most)))
+}
+
+/// Cases of these formats, or of all, from a seed on.
+fn sequence(seed: u64, names: &[&str]) -> Box<dyn Iterator<Item = (u64, Case)> + Send> {
+    if names.is_empty() {
+        return Box::new(Case::sequence_of_all(seed));
+    }
+    Box::new(Case::sequence_of(seed, names))
 }
 
 /// The case with an image of the oracle's own making, which takes no child process, where that can be; a few keep
