@@ -241,6 +241,10 @@ fn advance(state: &mut Step, fixture: &Fixture, resize: &Resize) {
     state.length = new;
     // A raw file is cut to the byte before its view is rounded up again.
     state.content.resize(new);
+    if *format == FormatOptions::Luks && new < old {
+        // Nor can what there was in the sector that is cut be decrypted any more.
+        state.content.resize(new / SECTOR * SECTOR);
+    }
     state.content.resize(virtual_size(format, new));
 }
 
