@@ -1,9 +1,12 @@
 //! Refcounts inside a refcount block. Entries narrower than a byte are packed from the least
 //! significant bit up; wider ones are big-endian.
 
+use crate::bytes::{be16, is_zero, last_used_word};
+
 /// The refcount at `index` of a block (or a part of one that starts at a byte boundary) whose
 /// entries are `1 << order` bits wide. An entry past the end of `block` reads as 0.
 #[must_use]
+#[inline]
 pub fn get(block: &[u8], order: u32, index: u64) -> u64 {
     let Some((at, shift)) = place(order, index) else {
         return 0;
@@ -12,12 +15,29 @@ pub fn get(block: &[u8], order: u32, index: u64) -> u64 {
         let byte = block.get(at).copied().unwrap_or(0);
         return u64::from(byte.wrapping_shr(shift) & mask(order));
     }
+    if order == DEFAULT_ORDER {
+        return u64::from(be16(block, at));
+    }
     let bytes = block.get(at..at.saturating_add(width(order))).unwrap_or(&[]);
     bytes.iter().fold(0, |n, b| n.wrapping_shl(8) | u64::from(*b))
 }
 
+/// The index of the last refcount that is not zero.
+#[must_use]
+pub fn last(block: &[u8], order: u32) -> Option<u64> {
+    let (words, rest) = block.as_chunks::<8>();
+    let end = if is_zero(rest) {
+        last_used_word(words)?.0.saturating_add(1).saturating_mul(8)
+    } else {
+        block.len()
+    };
+    let entries = ((end as u64) << 3).wrapping_shr(order);
+    (0..entries).rev().find(|i| get(block, order, *i) != 0)
+}
+
 /// Sets the refcount at `index`. `value` must not exceed [`max`]; an entry past the end of `block`
 /// is not written.
+#[inline]
 pub fn set(block: &mut [u8], order: u32, index: u64, value: u64) {
     let Some((at, shift)) = place(order, index) else {
         return;
@@ -41,7 +61,11 @@ pub const fn max(order: u32) -> u64 {
     u64::MAX.wrapping_shr(64_u32.wrapping_sub(1_u32.wrapping_shl(order)))
 }
 
+/// The order of nearly all images: 16 bits.
+const DEFAULT_ORDER: u32 = 4;
+
 /// Byte and, for narrow entries, bit shift of entry `index`.
+#[inline]
 fn place(order: u32, index: u64) -> Option<(usize, u32)> {
     let bits = index.checked_mul(1_u64.wrapping_shl(order))?;
     let at = usize::try_from(bits / 8).ok()?;
@@ -79,6 +103,19 @@ mod tests {
             }
             set(&mut block, order, n, 1);
             assert_eq!(get(&block, order, n), 0);
+        }
+    }
+
+    #[test]
+    fn the_last_one_is_found() {
+        for order in 0..=6 {
+            for i in 0..4096_u64 >> order {
+                let mut block = [0_u8; 512];
+                assert_eq!(last(&block, order), None);
+                set(&mut block, order, i, 1);
+                set(&mut block, order, 0, 1);
+                assert_eq!(last(&block, order), Some(i), "order {order}");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::refcounts::{Blocks, Run, covered_by, table_of};
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow};
+use super::verify::Check;
 use crate::PlanError;
 use instar_formats::ImageError;
 use instar_formats::bytes::is_zero;
@@ -66,11 +67,12 @@ pub fn end_of_used<R: ReadAt>(
     let g = header.geometry;
     let mut window = TableWindow::new(table_of(header), scratch.table);
     let mut blocks = Blocks { header, window: &mut window, buf: scratch.block };
-    for entry in (0..header.refcount_table_entries()).rev() {
+    let mut end = header.refcount_table_entries();
+    while let Some((entry, _)) = blocks.window.last_used(image, end)? {
+        end = entry;
         if let Some((_, block)) = blocks.load(image, entry)? {
             let covered = covered_by(g, entry);
-            let last = (0..covered.count).rev().find(|i| refcount::get(block, g.refcount_order(), *i) != 0);
-            if let Some(last) = last {
+            if let Some(last) = refcount::last(block, g.refcount_order()) {
                 return Ok(covered.first.saturating_add(last).saturating_add(1));
             }
         }
@@ -104,7 +106,21 @@ pub fn refuse_in_use<R: ReadAt>(
     runs: &[Run],
     scratch: &mut Scratch<'_>,
 ) -> Result<(), PlanError> {
-    each_named(image, header, scratch, |used| refuse_overlap(runs, used))
+    each_named(image, header, (scratch.table, scratch.l1), |_, used| refuse_overlap(runs, used))
+}
+
+/// Refuses if any cluster of these is free by its refcount, wherever it lies.
+pub fn refuse_uncounted<R: ReadAt>(
+    image: &mut R,
+    header: &Header,
+    scratch: &mut Scratch<'_>,
+) -> Result<(), PlanError> {
+    let window = scratch.copy.get_mut(..scratch.table.len()).unwrap_or_default();
+    let mut check = Check::new(header, window, scratch.block, scratch.batch);
+    each_named(image, header, (scratch.table, scratch.l1), |image, used| {
+        (used.first..used.end()).try_for_each(|cluster| check.cluster(image, cluster))
+    })?;
+    check.flush(image)
 }
 
 /// The index after the last cluster of these, whatever its refcount: to cut the file before it would destroy the image.
@@ -114,7 +130,7 @@ pub fn end_of_named<R: ReadAt>(
     scratch: &mut Scratch<'_>,
 ) -> Result<u64, PlanError> {
     let mut end = 0;
-    each_named(image, header, scratch, |used| {
+    each_named(image, header, (scratch.table, scratch.l1), |_, used| {
         end = used.end().max(end);
         Ok(())
     })?;
@@ -126,8 +142,8 @@ pub fn end_of_named<R: ReadAt>(
 fn each_named<R: ReadAt>(
     image: &mut R,
     header: &Header,
-    scratch: &mut Scratch<'_>,
-    mut each: impl FnMut(Run) -> Result<(), PlanError>,
+    (table, window): (&mut [u8], &mut [u8]),
+    mut each: impl FnMut(&mut R, Run) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
     let g = header.geometry;
     let l1 = Table { offset: header.l1_offset, entries: header.l1_entries };
@@ -137,19 +153,19 @@ fn each_named<R: ReadAt>(
         Run { first: g.cluster(header.refcount_table_offset), count: header.refcount_table_clusters },
     ];
     for used in fixed {
-        each(used)?;
+        each(image, used)?;
     }
     each_of_snapshots(image, header, &mut each)?;
     let l1_entry = |value| TableEntry::l1(value, g);
-    each_entry(image, g, TableWindow::new(l1, scratch.l1), l1_entry, &mut each)?;
+    each_entry(image, g, TableWindow::new(l1, window), l1_entry, &mut each)?;
     let block_entry = |value| TableEntry::refcount(value, g);
-    each_entry(image, g, TableWindow::new(table_of(header), scratch.table), block_entry, &mut each)
+    each_entry(image, g, TableWindow::new(table_of(header), table), block_entry, &mut each)
 }
 
 fn each_of_snapshots<R: ReadAt>(
     image: &mut R,
     header: &Header,
-    each: &mut impl FnMut(Run) -> Result<(), PlanError>,
+    each: &mut impl FnMut(&mut R, Run) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
     let g = header.geometry;
     let mut piece = [0; PIECE];
@@ -159,9 +175,13 @@ fn each_of_snapshots<R: ReadAt>(
         Run { first: g.cluster(offset), count: end.saturating_sub(g.cluster(offset)) }
     };
     while let Some(snapshot) = snapshots.next(image, &mut reader)? {
-        each(clusters(snapshot.l1_offset, snapshot.l1_entries.saturating_mul(8)))?;
+        each(image, clusters(snapshot.l1_offset, snapshot.l1_entries.saturating_mul(8)))?;
     }
-    if snapshots.is_empty() { Ok(()) } else { each(clusters(header.snapshots_offset, snapshots.len())) }
+    if snapshots.is_empty() {
+        Ok(())
+    } else {
+        each(image, clusters(header.snapshots_offset, snapshots.len()))
+    }
 }
 
 fn each_entry<R: ReadAt>(
@@ -169,12 +189,12 @@ fn each_entry<R: ReadAt>(
     g: Geometry,
     mut window: TableWindow<'_>,
     decode: impl Fn(u64) -> TableEntry,
-    each: &mut impl FnMut(Run) -> Result<(), PlanError>,
+    each: &mut impl FnMut(&mut R, Run) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
     let mut next = 0;
     while let Some((entry, value)) = window.next_used(image, next)? {
         if let TableEntry::At(offset) = decode(value) {
-            each(Run { first: g.cluster(offset), count: 1 })?;
+            each(image, Run { first: g.cluster(offset), count: 1 })?;
         }
         next = entry.saturating_add(1);
     }

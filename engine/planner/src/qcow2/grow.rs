@@ -126,7 +126,7 @@ impl GrowPlan {
             fill.write_tables(image, g, parts.tables.first, parts.data.first, s.copy)?;
         }
         if let Some(l1) = self.new_l1(g) {
-            copy_table(image, l1_of(header), l1, s.copy)?;
+            copy_table(image, self.kept_l1(header), l1, s.copy)?;
             if let Some(fill) = &self.fill {
                 fill.name_tables(image, g, l1, parts.tables.first, s.copy)?;
             }
@@ -181,6 +181,13 @@ impl GrowPlan {
             Some(fill) => fill.discard(image, g, self.parts.data),
             None => Ok(()),
         }
+    }
+
+    /// What of the old L1 table a new one takes over. The entries of new L2 tables come behind that, and are empty there.
+    fn kept_l1(&self, header: &Header) -> Table {
+        let old = l1_of(header);
+        let first = self.fill.as_ref().map_or(old.entries, Fill::first_table);
+        Table { entries: old.entries.min(first), ..old }
     }
 
     fn new_l1(&self, g: Geometry) -> Option<Table> {

@@ -57,6 +57,7 @@ use crate::{PlanError, Request, ResizeAction, ResizeError, Surroundings, Target}
 use bitmaps::BitmapsPlan;
 use fill::Goal;
 use grow::GrowPlan;
+use instar_formats::bytes::index;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::SECTOR;
@@ -129,6 +130,10 @@ fn plan<R: ReadAt>(
     }
     let need = leftover.need().saturating_add(bitmaps.need());
     let copies = Reservation::plan(image, header, need, &mut scratch)?;
+    if grow.is_some() && need > 0 {
+        // The place for what grows is sought again once the copies have theirs: it must not turn out to be in use then.
+        alloc::refuse_uncounted(image, header, &mut scratch)?;
+    }
     Ok(ResizePlan {
         action,
         old_virtual_size: old,
@@ -167,6 +172,8 @@ impl ResizePlan {
             self.bitmaps.guard(&mut image, &header, &mut s)?;
             commit::size(&mut image, &header, self.new_virtual_size)?;
         }
+        let blocks = index(header.refcount_table_entries().div_ceil(8)).min(s.touched.len());
+        s.touched = core::mem::take(&mut s.touched).get_mut(..blocks).unwrap_or_default();
         s.touched.fill(0);
         shrink::release(&mut image, &header, &self.leftover, copies, &mut s)?;
         if let Some(mut grow) = self.grow {

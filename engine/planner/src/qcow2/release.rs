@@ -141,11 +141,22 @@ pub fn set_bit(bits: &mut [u8], i: u64) {
     }
 }
 
-/// Clears a bit of [`Release::touched`] and returns whether it was set.
-pub fn take_bit(bits: &mut [u8], i: u64) -> bool {
-    let mask = 1_u8.wrapping_shl(u32::try_from(i & 7).unwrap_or(0));
-    let Some(byte) = bits.get_mut(index(i / 8)) else { return false };
-    let was = *byte & mask != 0;
-    *byte &= !mask;
-    was
+/// Clears a bit of [`Release::touched`].
+pub fn take_bit(bits: &mut [u8], i: u64) {
+    if let Some(byte) = bits.get_mut(index(i / 8)) {
+        *byte &= !1_u8.wrapping_shl(u32::try_from(i & 7).unwrap_or(0));
+    }
+}
+
+/// The first bit of [`Release::touched`] from `from` on that is set.
+pub fn next_bit(bits: &[u8], from: u64) -> Option<u64> {
+    let first = index(from / 8);
+    let rest = bits.get(first..)?;
+    let before = u8::MAX.wrapping_shl(u32::try_from(from & 7).unwrap_or(0));
+    let head = rest.first()? & before;
+    let (at, byte) = match head {
+        0 => rest.iter().copied().enumerate().skip(1).find(|(_, byte)| *byte != 0)?,
+        head => (0, head),
+    };
+    Some((first.saturating_add(at) as u64).saturating_mul(8).saturating_add(byte.trailing_zeros().into()))
 }

@@ -20,7 +20,7 @@ use super::alloc::{end_of_used, first_fit, missing, refuse_in_use};
 use super::commit;
 use super::refcounts::{Run, block_of, covered_by, table_of, update};
 use super::scratch::Scratch;
-use super::table::{Table, TableWindow, copy_table};
+use super::table::{Table, TableWindow, copy_table_with};
 use crate::{Patch, PlanError, ResizeError, Target};
 use instar_formats::bytes::{index, put_be64};
 use instar_formats::io::{IoError, ReadAt};
@@ -231,7 +231,8 @@ impl Reservation {
         })
     }
 
-    /// The new refcount table: the old one, the new blocks, and zeros.
+    /// The new refcount table: the old one, the new blocks, and zeros. What is copied names them already: no word is
+    /// written twice before the barrier.
     fn write_table<T: Target>(
         &self,
         image: &mut T,
@@ -239,11 +240,22 @@ impl Reservation {
         window: &mut TableWindow<'_>,
         buf: &mut [u8],
     ) -> Result<(), PlanError> {
-        let new = self.new_table(header.geometry);
-        copy_table(image, table_of(header), new, buf)?;
+        let (g, old, new) = (header.geometry, table_of(header), self.new_table(header.geometry));
+        copy_table_with(image, old, new, buf, |image, first, part| {
+            let last = first.saturating_add(part.len() as u64 / 8);
+            self.for_each_block(image, header, window, |_, entry, cluster, _| {
+                if entry >= first && entry < last {
+                    put_be64(part, index(entry.saturating_sub(first).saturating_mul(8)), g.offset(cluster));
+                }
+                Ok(())
+            })
+        })?;
         self.for_each_block(image, header, window, |image, entry, cluster, _| {
+            if entry < old.entries {
+                return Ok(());
+            }
             let mut data = [0; 8];
-            put_be64(&mut data, 0, header.geometry.offset(cluster));
+            put_be64(&mut data, 0, g.offset(cluster));
             image.apply(Patch::Write { offset: new.at(entry), data: &data })
         })
     }

@@ -1,7 +1,7 @@
 //! Tables of 8-byte entries (L1, refcount table), read through a window.
 
 use crate::{Patch, PlanError, Target};
-use instar_formats::bytes::{be64, index};
+use instar_formats::bytes::{be64, index, last_used_word, used_words};
 use instar_formats::io::{IoError, ReadAt};
 
 /// Where a table lies.
@@ -58,13 +58,38 @@ impl<'s> TableWindow<'s> {
     ) -> Result<Option<(u64, u64)>, IoError> {
         let mut entry = from;
         while entry < self.table.entries {
-            let value = self.get(image, entry)?;
-            if value != 0 {
-                return Ok(Some((entry, value)));
+            if self.get(image, entry)? != 0 {
+                break;
             }
-            entry = entry.saturating_add(1);
+            let held = self.held_entries();
+            let next = used_words(held, index(entry.saturating_sub(self.first))).next();
+            entry = self.first.saturating_add(next.map_or(held.len(), |(i, _)| i) as u64);
+        }
+        Ok(if entry < self.table.entries { Some((entry, self.get(image, entry)?)) } else { None })
+    }
+
+    /// The last entry before `end` that is not empty.
+    pub fn last_used<R: ReadAt + ?Sized>(
+        &mut self,
+        image: &mut R,
+        end: u64,
+    ) -> Result<Option<(u64, u64)>, IoError> {
+        let mut end = end.min(self.table.entries);
+        while let Some(last) = end.checked_sub(1) {
+            self.get(image, last)?;
+            let held = self.held_entries();
+            let before = held.get(..index(end.saturating_sub(self.first))).unwrap_or_default();
+            if let Some((i, value)) = last_used_word(before) {
+                return Ok(Some((self.first.saturating_add(i as u64), value)));
+            }
+            end = self.first;
         }
         Ok(None)
+    }
+
+    /// The entries at hand.
+    fn held_entries(&self) -> &[[u8; 8]] {
+        self.buf.get(..index(self.held.saturating_mul(8))).unwrap_or_default().as_chunks().0
     }
 
     /// Loads the aligned window that holds `entry`, so that walking down is as cheap as walking up.
@@ -82,11 +107,24 @@ impl<'s> TableWindow<'s> {
 
 /// Copies a table to its new, larger place, and zeroes the rest of that.
 pub fn copy_table<T: Target>(image: &mut T, old: Table, new: Table, buf: &mut [u8]) -> Result<(), PlanError> {
+    copy_table_with(image, old, new, buf, |_, _, _| Ok(()))
+}
+
+/// As [`copy_table`], with parts of it changed on the way: `change` is given the index of a part's first entry, and the
+/// part.
+pub fn copy_table_with<T: Target>(
+    image: &mut T,
+    old: Table,
+    new: Table,
+    buf: &mut [u8],
+    mut change: impl FnMut(&mut T, u64, &mut [u8]) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
     let (mut done, all) = (0, old.entries.saturating_mul(8));
     while done < all {
         let part = index(all.saturating_sub(done)).min(buf.len());
         let part = buf.get_mut(..part).unwrap_or_default();
         image.read_at(old.offset.saturating_add(done), part)?;
+        change(image, done / 8, part)?;
         image.apply(Patch::Write { offset: new.offset.saturating_add(done), data: part })?;
         done = done.saturating_add(part.len() as u64);
     }

@@ -3,7 +3,7 @@
 
 use super::alloc::{end_of_named, end_of_used};
 use super::refcounts::{Blocks, Run, covered_by, table_of};
-use super::release::{Release, set_bit, take_bit};
+use super::release::{Release, next_bit, set_bit, take_bit};
 use super::scratch::Scratch;
 use super::table::clear;
 use crate::{Patch, PlanError, Target};
@@ -33,7 +33,9 @@ impl Release<'_, '_> {
     /// emptied them, they hold the end of the file.
     fn touch_last_blocks<T: Target>(&mut self, image: &mut T) -> Result<(), PlanError> {
         let g = self.header.geometry;
-        for entry in (0..table_of(self.header).entries).rev() {
+        let mut end = table_of(self.header).entries;
+        while let Some((entry, _)) = self.window.last_used(image, end)? {
+            end = entry;
             let mut blocks = Blocks { header: self.header, window: &mut self.window, buf: self.block };
             let Some((block, counts)) = blocks.load_mut(image, entry)? else { continue };
             if !counts_nothing_else(counts, g, covered_by(g, entry), g.cluster(block)) {
@@ -49,10 +51,10 @@ impl Release<'_, '_> {
     fn empty_blocks<T: Target>(&mut self, image: &mut T) -> Result<bool, PlanError> {
         let table = table_of(self.header);
         let mut any = false;
-        for entry in 0..table.entries {
-            if !take_bit(self.touched, entry) {
-                continue;
-            }
+        let mut next = 0;
+        while let Some(entry) = next_bit(self.touched, next).filter(|entry| *entry < table.entries) {
+            take_bit(self.touched, entry);
+            next = entry.saturating_add(1);
             let mut blocks = Blocks { header: self.header, window: &mut self.window, buf: self.block };
             let Some((block, counts)) = blocks.load_mut(image, entry)? else { continue };
             let own = self.header.geometry.cluster(block);

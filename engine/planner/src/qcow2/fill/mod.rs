@@ -155,6 +155,11 @@ impl Fill {
         Unshare { table: self.straddling.is_some(), boundary: kept && self.goal.data_file.is_none() }
     }
 
+    /// The first L1 entry that gets a new L2 table, with all behind it.
+    pub const fn first_table(&self) -> u64 {
+        self.slots.first
+    }
+
     /// How many L2 tables are needed.
     pub const fn tables(&self) -> u64 {
         self.slots.count
