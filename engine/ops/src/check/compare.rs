@@ -14,12 +14,10 @@ use instar_formats::qcow2::{Geometry, refcount};
 /// Compares the refcounts of the window's clusters with the references. Those that the stage is to
 /// fix are told as fixed, and [`write`] fixes them.
 pub(super) fn compare(tally: &mut Tally<'_>) {
-    let window = tally.window.range();
     let file_clusters = tally.file_clusters();
-    for cluster in window.start..window.end.min(file_clusters.saturating_add(1)) {
-        let Some(slot) = tally.window.get(cluster) else {
-            break;
-        };
+    let mut next = tally.window.range().start;
+    while let Some((cluster, slot)) = tally.window.next_used(next).filter(|(c, _)| *c <= file_clusters) {
+        next = cluster.saturating_add(1);
         need(tally, cluster, slot);
         // A table that ends in the cluster after the last one of the file puts it into the image.
         if cluster >= file_clusters && slot.references == 0 {
@@ -27,7 +25,7 @@ pub(super) fn compare(tally: &mut Tally<'_>) {
         }
         if slot.refcount == UNREADABLE {
             tally.find(CheckFinding::Unreadable { cluster });
-        } else if slot.refcount != 0 || slot.references != 0 {
+        } else {
             tally.report.image_end_offset = tally.geometry().offset(cluster.saturating_add(1));
             judge(tally, cluster, slot);
         }
@@ -109,6 +107,9 @@ pub(super) fn write<D: Disk>(
     tally: &mut Tally<'_>,
 ) -> Result<(), IoError> {
     let g = tally.geometry();
+    if tally.stage.fixes == Repair::Nothing {
+        return Ok(());
+    }
     for Part { index, first, clusters } in window_by_block(tally) {
         if index >= tally.header.refcount_table_entries() {
             break;

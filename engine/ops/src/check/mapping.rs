@@ -5,7 +5,7 @@ use super::refcounts::{self, Claims};
 use super::tally::{Place, Tally};
 use crate::disk::IoError;
 use crate::{Disk, Fault, Table};
-use instar_formats::bytes::be64;
+use instar_formats::bytes::used_words;
 use instar_formats::qcow2::entry::{COMPRESSED, COPIED, L1_RESERVED, L2_RESERVED, OFFSET_MASK, ZERO};
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Cluster, L2Format};
@@ -44,11 +44,7 @@ pub(super) fn count<D: Disk>(
     while done < bytes && l1.offset.saturating_add(done) < tally.file_len {
         let at = l1.offset.saturating_add(done);
         let piece = buffers.l1.piece(disk, at, bytes.saturating_sub(done))?;
-        for (i, entry) in piece.as_chunks::<8>().0.iter().enumerate() {
-            let value = u64::from_be_bytes(*entry);
-            if value == 0 {
-                continue;
-            }
+        for (i, value) in used_words(piece.as_chunks::<8>().0, 0) {
             let offset = at.saturating_add((i as u64).saturating_mul(L1_ENTRY));
             let place = Place { table: Table::L1, offset, value };
             let Some(table) = l1_entry(tally, place, l1.active) else {
@@ -106,19 +102,14 @@ fn l2_table<D: Disk>(
         let at = table.saturating_add(done);
         let piece = reader.piece(disk, at, size.saturating_sub(done))?;
         let words = piece.as_chunks::<8>().0;
-        for (i, entry) in words.iter().enumerate().step_by(usize::from(step == 16).saturating_add(1)) {
-            let value = u64::from_be_bytes(*entry);
-            let bitmap =
-                if step == 16 { words.get(i.saturating_add(1)).map_or(0, |w| be64(w, 0)) } else { 0 };
-            if value | bitmap != 0 {
-                let offset = at.saturating_add((i as u64).saturating_mul(8));
-                let place = Place { table: Table::L2, offset, value };
-                l2.entry(tally, place, bitmap);
-                if active && names_past_end(tally, value) {
-                    refcounts::copied_past_end(disk, claims, tally, place)?;
-                }
-                tally.settle(disk)?;
+        for (i, value, bitmap) in used_entries(words, step == 16) {
+            let offset = at.saturating_add((i as u64).saturating_mul(8));
+            let place = Place { table: Table::L2, offset, value };
+            l2.entry(tally, place, bitmap);
+            if active && names_past_end(tally, value) {
+                refcounts::copied_past_end(disk, claims, tally, place)?;
             }
+            tally.settle(disk)?;
         }
         done = done.saturating_add((piece.len() as u64).max(step));
     }
@@ -128,6 +119,20 @@ fn l2_table<D: Disk>(
         reader.forget();
     }
     Ok(())
+}
+
+/// The entries of an L2 table that are not zeros: the index of the first word, that word, and the bitmap of an extended one.
+fn used_entries(words: &[[u8; 8]], extended: bool) -> impl Iterator<Item = (usize, u64, u64)> {
+    let word = |i: usize| words.get(i).map_or(0, |word| u64::from_be_bytes(*word));
+    let mut next = 0;
+    core::iter::from_fn(move || {
+        let (used, _) = used_words(words, next).next()?;
+        // The first of the two words of an extended entry.
+        let first = if extended { used & !1 } else { used };
+        let second = first.saturating_add(1);
+        next = second.saturating_add(usize::from(extended));
+        Some((first, word(first), if extended { word(second) } else { 0 }))
+    })
 }
 
 /// Whether a standard entry names a cluster past the end of the file.

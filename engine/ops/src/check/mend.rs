@@ -1,7 +1,7 @@
 //! Resizing an image that was not closed properly: its refcounts may be stale, and are repaired first.
 
 use super::longer::Longer;
-use super::{prepare, repair};
+use super::{ADDED, prepare, repair};
 use crate::open::{Opened, open};
 use crate::{
     CheckFinding, Companions, Disk, Format, OpError, ReadAt, Refusal, Repair, ResizeOutcome, ResizeRequest,
@@ -53,7 +53,7 @@ fn mend<D: Disk>(
     header.check_files()?;
     let mut extensions = Extensions::new(&header);
     while extensions.next(disk)?.is_some() {}
-    let (mut buffers, mut tally) = prepare(header, disk.len(), scratch, findings);
+    let (mut buffers, mut tally) = prepare(header, (disk.len(), ADDED), scratch, findings);
     tally.find(CheckFinding::Unclean);
     match repair::once(disk, &mut buffers, &mut tally, Repair::All) {
         Err(OpError::Refused(Refusal::CheckFailed)) => return Err(Refusal::DirtyBeyondRepair.into()),

@@ -109,7 +109,8 @@ pub fn check_with<D: Disk>(
     };
     header.check_files()?;
     let mut disk = Longer::new(disk);
-    let (mut buffers, mut tally) = prepare(header, disk.len(), scratch, findings);
+    let added = if request.repair == Repair::Nothing { 0 } else { ADDED };
+    let (mut buffers, mut tally) = prepare(header, (disk.len(), added), scratch, findings);
     match request.repair {
         Repair::Nothing => walk(&mut disk, &mut buffers, &mut tally, Stage::CHECK)?,
         what => repair::run(&mut disk, &mut buffers, &mut tally, what)?,
@@ -119,12 +120,13 @@ pub fn check_with<D: Disk>(
 
 fn prepare<'s>(
     header: Header,
-    file_len: u64,
+    (file_len, added): (u64, u64),
     scratch: &'s mut [u8],
     findings: &'s mut dyn FnMut(CheckFinding),
 ) -> (Buffers<'s>, Tally<'s>) {
     let (buffers, rest) = Buffers::carve(scratch);
-    let counted = header.geometry.clusters(file_len).saturating_add(ADDED);
+    // References may reach into the cluster behind the file's last one.
+    let counted = header.geometry.clusters(file_len).saturating_add(added).saturating_add(1);
     let window = Window::new(rest, counted, refcount::max(header.geometry.refcount_order()));
     (buffers, Tally::new(header, file_len, window, findings))
 }
@@ -139,7 +141,7 @@ fn walk<D: Disk>(
     if stage.counts {
         tally.shown = tally::Shown::default();
     }
-    (tally.stage, tally.first_pass) = (stage, true);
+    (tally.stage, tally.first_pass, tally.past_end) = (stage, true, 0);
     each_window(disk, buffers, tally, |disk, buffers, tally| {
         refcounts::load(disk, buffers, tally)?;
         if !stage.counts {

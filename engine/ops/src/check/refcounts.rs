@@ -5,7 +5,9 @@ use super::tally::{Flags, Place, Tally};
 use super::window::UNREADABLE;
 use crate::disk::IoError;
 use crate::{Fault, ReadAt, Table};
+use instar_formats::bytes::{round_up, used_words};
 use instar_formats::qcow2::entry::{OFFSET_MASK, REFCOUNT_TABLE_RESERVED};
+use instar_formats::qcow2::header::SECTOR;
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{header, refcount};
 
@@ -71,7 +73,10 @@ fn load_block<R: ReadAt>(
         // Entries narrower than a byte are read from the byte they are in.
         let index = cluster.saturating_sub(first);
         let start = (index << order) / 8;
-        let ahead = geometry.cluster_size().saturating_sub(start);
+        // What counts clusters past the end of the file is of no interest. What is at hand ends between two words all the
+        // same: others look there for single ones.
+        let wanted = round_up((to.saturating_sub(first) << order).div_ceil(8), SECTOR);
+        let ahead = wanted.min(geometry.cluster_size()).saturating_sub(start);
         let piece = buffers.claims.block.piece(disk, block.saturating_add(start), ahead)?;
         let skip = index.saturating_sub((start << 3) >> order);
         let there = ((piece.len() as u64) << 3 >> order).saturating_sub(skip).min(to.saturating_sub(cluster));
@@ -123,10 +128,10 @@ fn count_piece<R: ReadAt>(
     let offset = tally.header.refcount_table_offset.saturating_add(at);
     let ahead = tally.header.refcount_table_bytes().saturating_sub(at);
     let (entries, _) = claims.table.piece(disk, offset, ahead)?.as_chunks::<ENTRY>();
-    for (i, value) in (0..).zip(entries).filter(|(_, value)| **value != [0; ENTRY]) {
-        let offset = offset.saturating_add((ENTRY as u64).saturating_mul(i));
-        let place = Place { table: Table::RefcountTable, offset, value: u64::from_be_bytes(*value) };
-        count_block(tally, place, index.saturating_add(i));
+    for (i, value) in used_words(entries, 0) {
+        let offset = offset.saturating_add((ENTRY as u64).saturating_mul(i as u64));
+        let place = Place { table: Table::RefcountTable, offset, value };
+        count_block(tally, place, index.saturating_add(i as u64));
     }
     if entries.is_empty() {
         // It is cut by the end of what is at hand.
@@ -187,7 +192,7 @@ pub(super) fn copied_past_end<R: ReadAt>(
     place: Place,
 ) -> Result<(), IoError> {
     let repairs = tally.stage.flags == Flags::Repaired;
-    if !tally.first_pass || (tally.tells_no_more() && !repairs) {
+    if !tally.first_pass || !(tally.looks_past_end() || repairs) {
         return Ok(());
     }
     let cluster = tally.geometry().cluster(place.value & OFFSET_MASK);

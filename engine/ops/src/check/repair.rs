@@ -69,7 +69,8 @@ pub(super) fn once<D: Disk>(
     }
     walk(disk, buffers, tally, Stage::refcounts(true, Repair::Nothing))?;
     if tally.shown.unwalked {
-        return Ok(());
+        // Nothing is repaired then, and all that a check finds is told.
+        return walk(disk, buffers, tally, Stage::flags(Flags::Told));
     }
     let unusable = tally.shown.unusable || (what == Repair::All && tally.shown.block_past_end);
     if unusable {

@@ -57,6 +57,8 @@ pub(super) struct Tally<'s> {
     pub patches: Patches,
     findings: &'s mut dyn FnMut(CheckFinding),
     told: u64,
+    /// How many clusters past the end of the file this walk has met.
+    pub past_end: u64,
 }
 
 /// What a walk has shown about the refcount structures.
@@ -113,6 +115,7 @@ impl<'s> Tally<'s> {
             patches: Patches::default(),
             findings,
             told: 0,
+            past_end: 0,
         }
     }
 
@@ -203,9 +206,11 @@ impl<'s> Tally<'s> {
         }
     }
 
-    /// Whether further findings would only be counted.
-    pub const fn tells_no_more(&self) -> bool {
-        self.told >= MAX_FINDINGS
+    /// Whether the refcount of another cluster past the end of the file may be looked up in this walk. It is the same for a
+    /// check and for the walk behind a repair, whatever either has told before.
+    pub const fn looks_past_end(&mut self) -> bool {
+        self.past_end = self.past_end.saturating_add(1);
+        self.past_end <= MAX_FINDINGS
     }
 
     /// That the COPIED flag of an entry that names `offset` says whether the refcount is one.

@@ -1,5 +1,7 @@
 //! Counting references to a part of the host clusters, in the memory there is.
 
+use instar_formats::bytes::used_words;
+
 /// Bytes of a slot: the references counted, then the refcount that the image claims.
 const SLOT: usize = 8;
 /// A refcount that could not be read. Larger ones than this are as good as one less.
@@ -87,6 +89,14 @@ impl<'s> Window<'s> {
         })
     }
 
+    /// The first cluster from `from` on of which there is anything to say, and its numbers.
+    pub fn next_used(&self, from: u64) -> Option<(u64, Slot)> {
+        let first = usize::try_from(from.checked_sub(self.first)?).ok()?;
+        let (at, _) = used_words(self.slots, first).next()?;
+        let cluster = self.first.saturating_add(at as u64);
+        Some((cluster, self.get(cluster)?))
+    }
+
     fn put(&mut self, cluster: u64, slot: Slot) {
         let index = usize::try_from(cluster.wrapping_sub(self.first)).unwrap_or(usize::MAX);
         if let Some(bytes) = self.slots.get_mut(index) {
@@ -112,6 +122,8 @@ mod tests {
         window.claim(13, 7);
         assert_eq!(window.get(13), Some(Slot { references: 2, refcount: 7 }));
         assert_eq!((window.get(9), window.get(14)), (None, None));
+        assert_eq!(window.next_used(10), Some((13, Slot { references: 2, refcount: 7 })));
+        assert_eq!((window.next_used(9), window.next_used(14)), (None, None));
         window.reset(13);
         assert_eq!(window.get(13), Some(Slot { references: 0, refcount: 0 }));
     }
