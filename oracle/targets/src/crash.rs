@@ -15,16 +15,20 @@ const BOUNDS: Bounds = Bounds { exhaustive: 4, samples: 8, scattered: 2, cuts: 2
 
 /// Whatever a crash leaves opens at the old or the new size, is no more corrupt than before, and can be resized.
 pub fn run(data: &[u8]) {
-    let Some(input) = Input::decode(data).filter(|input| input.image.len() <= MOST_LEN) else { return };
-    let format = Format::Qcow2;
-    let clean = |image: &Image| checked(format, image).is_some_and(|r| r.corruptions + r.check_errors == 0);
-    let request = input.request(format);
-    if !clean(&input.image) {
+    let mut image = Image::default();
+    if Input::file_len(data).is_none_or(|len| len > MOST_LEN) {
         return;
     }
-    let traced = InProcess.resize(&input.image, &request, Path::new("")).expect("a resize in memory");
+    let Some(input) = Input::decode(data, &mut image) else { return };
+    let format = Format::Qcow2;
+    let clean =
+        |image: &mut Image| checked(format, image).is_some_and(|r| r.corruptions + r.check_errors == 0);
+    let request = input.request(format);
+    if !clean(&mut image) {
+        return;
+    }
+    let traced = InProcess.resize(&image, &request, Path::new("")).expect("a resize in memory");
     let Ok(outcome) = traced.outcome else { return };
-    let mut image = input.image.clone();
     let seed = data.iter().fold(1_u64, |n, byte| n.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     let sizes = [outcome.old_virtual_size, outcome.new_virtual_size];
     for (interval, ops) in traced.trace.intervals.iter().enumerate() {

@@ -25,11 +25,34 @@ const RUN: usize = 24;
 /// Zeros in a row that are worth a new piece.
 const GAP: usize = 16;
 
-/// An image and what to do with it.
-#[derive(Debug, Clone)]
+/// What the pieces of an image are put on.
+pub trait Canvas {
+    /// Puts `bytes` at `offset`.
+    fn put(&mut self, offset: u64, bytes: &[u8]);
+    /// Puts the same byte `len` times at `offset`.
+    fn fill(&mut self, offset: u64, len: u64, byte: u8);
+    /// Has the image end at byte `len`. It is whole then.
+    fn cut(&mut self, len: u64);
+}
+
+impl Canvas for Image {
+    fn put(&mut self, offset: u64, bytes: &[u8]) {
+        self.write(offset, bytes);
+    }
+
+    fn fill(&mut self, offset: u64, len: u64, byte: u8) {
+        self.write(offset, &vec![byte; usize::try_from(len).unwrap_or_default()]);
+    }
+
+    fn cut(&mut self, len: u64) {
+        self.set_len(len);
+        self.mark();
+    }
+}
+
+/// What to do with an image.
+#[derive(Debug, Clone, Copy)]
 pub struct Input {
-    /// The image.
-    pub image: Image,
     /// The new size.
     pub size: SizeRequest,
     /// Whether data beyond the new end may be thrown away.
@@ -39,27 +62,30 @@ pub struct Input {
 }
 
 impl Input {
-    /// What `data` means, if it is long enough to mean something.
+    /// How long the file is that `data` describes, in bytes.
     #[must_use]
-    pub fn decode(data: &[u8]) -> Option<Self> {
+    pub fn file_len(data: &[u8]) -> Option<u64> {
+        data.get(..REQUEST).map(|request| number(&request[8..14]))
+    }
+
+    /// What `data` means, if it is long enough to mean something. The image is put on an empty `canvas`.
+    #[must_use]
+    pub fn decode(data: &[u8], canvas: &mut impl Canvas) -> Option<Self> {
         let (request, mut rest) = data.split_at_checked(REQUEST)?;
         let (size, len, flags) = (number(&request[..8]), number(&request[8..14]), request[14]);
-        let mut image = Image::default();
         while let Some((head, more)) = rest.split_at_checked(PIECE) {
             let (at, n) = (number(&head[..6]), u16::from_le_bytes([head[6], head[7]]));
-            let times = usize::from(n & !REPEATED);
-            let (bytes, later) = more.split_at(more.len().min(if n & REPEATED == 0 { times } else { 1 }));
-            let room = len.checked_sub(at).map_or(0, |room| usize::try_from(room).unwrap_or(usize::MAX));
+            let (times, repeated) = (n & !REPEATED, n & REPEATED != 0);
+            let (bytes, later) = more.split_at(more.len().min(if repeated { 1 } else { usize::from(times) }));
+            let room = len.saturating_sub(at);
             match bytes {
-                [byte] if n & REPEATED != 0 => image.write(at, &vec![*byte; times.min(room)]),
-                bytes => image.write(at, &bytes[..bytes.len().min(room)]),
+                [byte] if repeated => canvas.fill(at, room.min(times.into()), *byte),
+                _ => canvas.put(at, &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))]),
             }
             rest = later;
         }
-        image.set_len(len);
-        image.mark();
+        canvas.cut(len);
         Some(Self {
-            image,
             size: match flags & 3 {
                 0 | 1 => SizeRequest::Absolute(size),
                 2 => SizeRequest::Grow(size),
@@ -148,23 +174,24 @@ mod tests {
         bytes[4990..].copy_from_slice(b"0123456789");
         let data = Input::encode(1 << 40, [(4096, &bytes[..])], 77);
         assert!(data.len() < 70, "{} bytes", data.len());
-        let input = Input::decode(&data).expect("long enough");
+        let mut image = Image::default();
+        let input = Input::decode(&data, &mut image).expect("long enough");
         let mut back = vec![9; 5000];
-        input.image.read(4096, &mut back);
+        image.read(4096, &mut back);
         assert_eq!(back, bytes);
-        assert_eq!(input.image.len(), 1 << 40);
+        assert_eq!((image.len(), Input::file_len(&data)), (1 << 40, Some(1 << 40)));
         assert_eq!((input.size, input.shrink), (SizeRequest::Absolute(77), true));
     }
 
     #[test]
     fn what_is_short_or_past_the_end_does_no_harm() {
-        assert!(Input::decode(&[0; 15]).is_none());
+        let mut image = Image::default();
+        assert!(Input::decode(&[0; 15], &mut image).is_none());
         let mut data = vec![0; 16];
         data[8] = 10;
         data.extend([5, 0, 0, 0, 0, 0, 0xff, 0xff]);
         data.extend([7; 100]);
-        let input = Input::decode(&data).expect("long enough");
-        assert_eq!(input.image.len(), 10);
-        assert!(input.image.is_filled(5, 5, 7));
+        let input = Input::decode(&data, &mut image);
+        assert!(input.is_some() && image.len() == 10 && image.is_filled(5, 5, 7));
     }
 }

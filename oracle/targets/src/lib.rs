@@ -8,7 +8,9 @@
 
 mod case;
 mod crash;
+mod gauntlet;
 mod input;
+mod memory;
 mod open;
 mod read;
 mod resize;
@@ -17,6 +19,8 @@ mod size;
 mod target;
 mod watched;
 
-pub use input::{Input, MOST_LEN};
+pub use gauntlet::{Passed, run as gauntlet};
+pub use input::{Canvas, Input, MOST_LEN};
+pub use resize::resized;
 pub use size::WORDS;
 pub use target::{ALL, Target, run};

@@ -19,10 +19,10 @@ const PLACES: u64 = 32;
 
 /// Where both read, both read the same: that one refuses what the other takes is no finding.
 pub fn run(data: &[u8]) {
-    let Some(Input { mut image, .. }) = Input::decode(data).filter(|input| input.image.len() <= MOST_LEN)
-    else {
+    let mut image = Image::default();
+    if Input::file_len(data).is_none_or(|len| len > MOST_LEN) || Input::decode(data, &mut image).is_none() {
         return;
-    };
+    }
     let Some(size) = own_size(&mut image) else { return };
     let Some(other) = open(&image).filter(|other| other.size() == size) else { return };
     let last = size.saturating_sub(PIECE as u64);

@@ -1,17 +1,48 @@
 //! An image in memory that sees to it that a job keeps the rules of writing.
 
+use crate::memory::are_zeros;
 use instar_ops::disk::{Direction, IoError};
 use instar_ops::{Disk, ReadAt};
 use oracle_crash::Image;
 use std::collections::BTreeMap;
+
+/// Where the bytes of an image are.
+pub trait Store {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+    /// Fills `buf` from `offset`, with zeros for what is past the end.
+    fn read(&self, offset: u64, buf: &mut [u8]);
+    /// Writes; past the end, the image grows.
+    fn write(&mut self, offset: u64, data: &[u8]);
+    /// Makes a range zero; the image grows to hold it unless the space is given back.
+    fn zero(&mut self, offset: u64, len: u64, unmap: bool);
+}
+
+impl Store for Image {
+    fn len(&self) -> u64 {
+        self.len()
+    }
+
+    fn read(&self, offset: u64, buf: &mut [u8]) {
+        self.read(offset, buf);
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        self.write(offset, data);
+    }
+
+    fn zero(&mut self, offset: u64, len: u64, unmap: bool) {
+        self.zero(offset, len, unmap);
+    }
+}
 
 /// Bytes that one job may read, write or zero before it is called endless. Ranges of zeros count once.
 const MOST_WORK: u64 = 4 << 30;
 
 /// A disk for one job.
 #[derive(Debug)]
-pub struct Watched<'i> {
-    image: &'i mut Image,
+pub struct Watched<'i, S> {
+    image: &'i mut S,
     len: u64,
     /// What was written since the last flush: start and end of ranges that do not overlap. Zeroed ranges are not among them:
     /// what is zeroed, or given space, may be filled right away.
@@ -26,15 +57,15 @@ pub struct Watched<'i> {
     pub twice: Option<String>,
 }
 
-impl<'i> Watched<'i> {
+impl<'i, S: Store> Watched<'i, S> {
     /// A disk that may be written to.
-    pub fn new(image: &'i mut Image) -> Self {
+    pub fn new(image: &'i mut S) -> Self {
         let len = image.len();
         Self { image, len, epoch: BTreeMap::new(), read_only: false, work: 0, furthest: 0, twice: None }
     }
 
     /// One that may not.
-    pub fn read_only(image: &'i mut Image) -> Self {
+    pub fn read_only(image: &'i mut S) -> Self {
         Self { read_only: true, ..Self::new(image) }
     }
 
@@ -68,7 +99,7 @@ impl<'i> Watched<'i> {
     }
 }
 
-impl ReadAt for Watched<'_> {
+impl<S: Store> ReadAt for Watched<'_, S> {
     fn len(&self) -> u64 {
         self.len
     }
@@ -84,10 +115,10 @@ impl ReadAt for Watched<'_> {
     }
 }
 
-impl Disk for Watched<'_> {
+impl<S: Store> Disk for Watched<'_, S> {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
         self.worked(data.len() as u64);
-        self.changes(offset, data.len() as u64, data.iter().all(|byte| *byte == 0));
+        self.changes(offset, data.len() as u64, are_zeros(data));
         self.image.write(offset, data);
         Ok(())
     }
