@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use instar_vmm::hostile;
 use oracle_case::child::Tool;
-use oracle_case::{Case, Maker, Tools, build};
+use oracle_case::{Case, FormatOptions, Maker, Tools, build};
 use oracle_hostile::RECIPES;
 use oracle_judge::Subject;
 use oracle_judge::subject::{IMAGE, run_tool};
-use oracle_targets::{ALL, Input, WORDS};
+use oracle_targets::{ALL, Input, WORDS, resized};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,6 +46,13 @@ struct ExportArgs {
 const MOST_BYTES: usize = 6 << 10;
 /// Seeds of a case's image that show no feature which an earlier one did not show.
 const EXTRA: usize = 8;
+
+/// The target that gets images with small clusters.
+const SMALL: &str = "resize_qcow2";
+/// The longest of its seeds in bytes, but for those of large clusters.
+const MOST_SMALL: usize = 1 << 10;
+/// The largest disk of one, in bytes.
+const SMALL_DISK: u64 = 1 << 20;
 
 /// An image that a qemu-img makes, and what it is a seed of.
 struct Plain {
@@ -88,14 +95,14 @@ pub fn run(args: &CorpusArgs) -> Result<ExitCode> {
     cases(args.cases, &tools, dir.path(), &mut seeds)?;
     for recipe in RECIPES {
         let bytes = recipe.make(&dir.path().join(recipe.name), &tools)?;
-        seeds.image("qcow2", bytes.len() as u64, &bytes, 1 << 30);
+        seeds.image("qcow2", bytes.len() as u64, &bytes, 1 << 30, true);
     }
     for (i, qemu) in elders(&archive, dir.path())?.iter().enumerate() {
         for (j, plain) in PLAIN.iter().enumerate() {
             let place = dir.path().join(format!("plain{i}-{j}"));
             in_directory(&place, || {
                 if let Some(bytes) = made(plain, (qemu.tool(), qemu.io()), &place)? {
-                    seeds.image(plain.target, bytes.len() as u64, &bytes, 64 << 20);
+                    seeds.image(plain.target, bytes.len() as u64, &bytes, 64 << 20, true);
                 }
                 Ok(())
             })?;
@@ -122,8 +129,8 @@ impl Seeds {
         }
     }
 
-    /// An image, for every target that takes it.
-    fn image(&mut self, format: &str, len: u64, bytes: &[u8], size: u64) {
+    /// An image, for every target that takes it; that which resizes it does so only if it `resizes`.
+    fn image(&mut self, format: &str, len: u64, bytes: &[u8], size: u64, resizes: bool) {
         let mut seed = Input::encode(len, [(0, bytes)], size);
         // What is cut off reads as zeros: most of it is data.
         seed.truncate(MOST_BYTES);
@@ -133,7 +140,22 @@ impl Seeds {
         if format == "qcow2" {
             self.add("crash_states", seed.clone());
         }
-        self.add(&format!("resize_{format}"), seed);
+        if resizes {
+            self.add(&format!("resize_{format}"), seed);
+        }
+    }
+
+    /// An image with small clusters, for the target that resizes: if that does so, and it is short.
+    fn small(&mut self, bytes: &[u8], size: u64) {
+        let seed = Input::encode(bytes.len() as u64, [(0, bytes)], size);
+        if seed.len() > MOST_SMALL || self.0.get(SMALL).is_some_and(|seeds| seeds.contains(&seed)) {
+            return;
+        }
+        let before = resized();
+        oracle_targets::run(SMALL, &seed);
+        if resized() > before {
+            self.add(SMALL, seed);
+        }
     }
 
     fn write(&self, to: &Path) -> Result<ExitCode> {
@@ -173,6 +195,8 @@ fn cases(most: u64, tools: &Tools, dir: &Path, seeds: &mut Seeds) -> Result<()> 
                 continue;
             }
         }
+        small(&case, seed, (dir, tools), seeds)?;
+        let clusters = features.iter().any(|name| name.starts_with("cluster-") && !seen.contains(name));
         seen.extend(features);
         let mut own = case.clone();
         own.fixture.maker = Maker::Own;
@@ -187,7 +211,28 @@ fn cases(most: u64, tools: &Tools, dir: &Path, seeds: &mut Seeds) -> Result<()> 
                 return Ok(());
             }
             let bytes = std::fs::read(&path)?;
-            seeds.image(case.fixture.format.name(), meta.len(), &bytes, case.fixture.size.saturating_mul(3));
+            let (format, size) = (case.fixture.format.name(), case.fixture.size.saturating_mul(3));
+            seeds.image(format, meta.len(), &bytes, size, clusters || format != "qcow2");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The same case with small clusters and a small disk, to be grown and shrunk: what is resized ten times as fast.
+fn small(case: &Case, seed: u64, (dir, tools): (&Path, &Tools), seeds: &mut Seeds) -> Result<()> {
+    for (bits, times) in [(9, 2), (10, 3), (11, 8), (12, 40)] {
+        let mut case = case.clone();
+        let FormatOptions::Qcow2(options) = &mut case.fixture.format else { return Ok(()) };
+        options.cluster_bits = bits;
+        case.fixture.size = case.fixture.size.min(SMALL_DISK);
+        case.legalize();
+        let place = dir.join(format!("small{seed}-{bits}"));
+        in_directory(&place, || {
+            let Ok(path) = build(&case.fixture, &place, tools) else { return Ok(()) };
+            let bytes = std::fs::read(&path)?;
+            seeds.small(&bytes, case.fixture.size.saturating_mul(times));
+            seeds.small(&bytes, case.fixture.size / times / 512 * 512);
             Ok(())
         })?;
     }
