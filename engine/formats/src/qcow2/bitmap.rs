@@ -119,6 +119,12 @@ impl Bitmaps {
         Ok(Self { start: 0, len: 0, named_at: 0, next: 0, left: 0 })
     }
 
+    /// Whether the `len` bytes at `offset` have a byte in common with the directory.
+    #[must_use]
+    pub const fn lies_on(&self, offset: u64, len: u64) -> bool {
+        offset < self.start.saturating_add(self.len) && self.start < offset.saturating_add(len)
+    }
+
     fn decode(data: &[u8], len: u64, at: u64, header: &Header) -> Result<Self, ExtensionError> {
         let (left, size, start) = (be32(data, 0), be64(data, 8), be64(data, 16));
         let wrong = len != EXTENSION_LEN as u64

@@ -89,17 +89,23 @@ pub fn plan<R: ReadAt>(
         index = u64::saturating_add(index, 1);
         clusters = clusters.saturating_add(change.old_clusters(g));
         let table_end = entry.table_offset.saturating_add(g.offset(change.old_clusters(g)));
+        let table_len = g.offset(change.old_clusters(g));
         if table_end > g.align_up(image.len())
-            || overlaps_fixed(header, entry.table_offset, g.offset(change.old_clusters(g)))
+            || overlaps_fixed(header, entry.table_offset, table_len)
+            || directory.lies_on(entry.table_offset, table_len)
             || clusters > g.clusters(image.len())
         {
             return Err(ImageError::BitmapDirectory { offset: entry.offset }.into());
         }
-        let ones = end_of(image, header, &change)? == AtEnd::Ones && new > plan.old;
+        let end = end_of(image, header, &change)?;
+        if matches!(end, AtEnd::Data(offset) if directory.lies_on(offset, g.cluster_size())) {
+            return Err(ImageError::BitmapDirectory { offset: entry.offset }.into());
+        }
+        let ones = end == AtEnd::Ones && new > plan.old;
         let moved = if change.moves(g) { change.clusters(g) } else { 0 };
         plan.need = plan.need.saturating_add(moved).saturating_add(u64::from(ones));
         plan.resized |= change.resizes();
-        check_dropped(image, &mut check, entry, &change, s.copy)
+        check_dropped(image, &mut check, (&directory, entry), &change, s.copy)
     })?;
     check.flush(image)?;
     Ok(plan)
@@ -200,7 +206,7 @@ fn dropped_table(g: Geometry, change: &Change) -> Run {
 fn check_dropped<R: ReadAt>(
     image: &mut R,
     check: &mut Check<'_, '_>,
-    entry: &BitmapEntry,
+    (directory, entry): (&Bitmaps, &BitmapEntry),
     change: &Change,
     buf: &mut [u8],
 ) -> Result<(), PlanError> {
@@ -208,7 +214,11 @@ fn check_dropped<R: ReadAt>(
     debug_assert_eq!(entry.table_offset, change.old.offset);
     let run = dropped_table(header.geometry, change);
     (run.first..run.end()).try_for_each(|cluster| check.cluster(image, cluster))?;
+    let g = header.geometry;
     each_data(image, header, (change.old, change.entries), buf, |image, (_, cluster)| {
+        if directory.lies_on(g.offset(cluster), g.cluster_size()) {
+            return Err(ImageError::BitmapDirectory { offset: entry.offset }.into());
+        }
         check.cluster(image, cluster)
     })
 }
