@@ -170,6 +170,12 @@ impl SparseHeader {
         put_le64(sector, at::DIRECTORY, self.directory);
     }
 
+    /// Whether the grains are compressed: a flag says so, or the algorithm, which is what QEMU looks at.
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.has(flags::COMPRESSED) || self.compression != 0
+    }
+
     /// Whether a bit of [`flags`] is set.
     #[must_use]
     pub const fn has(&self, flag: u32) -> bool {

@@ -20,7 +20,7 @@ use crate::{OpError, ReadAt};
 use instar_formats::ImageError;
 use instar_formats::io::IoError;
 use instar_formats::vmdk::footer::FOOTER_LEN;
-use instar_formats::vmdk::header::{GD_AT_END, HEADER_LEN, MAGIC, flags};
+use instar_formats::vmdk::header::{GD_AT_END, HEADER_LEN, MAGIC};
 use instar_formats::vmdk::{Descriptor, EMBEDDED_LEN, SparseHeader, TEXT_LEN, footer};
 
 /// The descriptor of an extent is in its second sector, whatever its header says: QEMU looks nowhere else.
@@ -107,5 +107,5 @@ fn embedded<'b, R: ReadAt + ?Sized>(disk: &mut R, buf: &'b mut [u8]) -> Result<&
 
 /// Whether the grains of an extent are compressed.
 pub(crate) const fn is_compressed(header: &SparseHeader) -> bool {
-    header.has(flags::COMPRESSED)
+    header.is_compressed()
 }

@@ -10,6 +10,7 @@ use core::ops::Range;
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, is_zero};
 use instar_formats::io::ReadAt;
+use instar_formats::qcow2::bitmap::Bitmaps;
 use instar_formats::qcow2::entry::{COMPRESSED, L2_RESERVED, OFFSET_MASK};
 use instar_formats::qcow2::{Cluster, Geometry, Header, Incompatible, L2Format, TableEntry};
 
@@ -88,7 +89,8 @@ pub fn find<R: ReadAt>(
     let g = header.geometry;
     let mut leftover =
         Leftover { first_l1: g.l1_entries(end), l1_in_use: false, straddling: None, tail: None, cow: None };
-    let mut check = Check::new(header, scratch.table, scratch.block, scratch.batch);
+    let directory = Bitmaps::find(header, image)?;
+    let mut check = Check::new(header, scratch.table, scratch.block, scratch.batch).keeping(&directory);
     let mut l1 = TableWindow::new(l1_of(header), scratch.l1);
     let slot = end.wrapping_shr(g.l1_coverage_bits());
     if let (true, Some(table)) = (slot < leftover.first_l1, l2_at(image, header, &mut l1, slot)?) {

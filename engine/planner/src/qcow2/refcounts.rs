@@ -1,5 +1,6 @@
 //! Refcounts of ranges of host clusters, changed where they stand.
 
+use super::leftover::overlaps_fixed;
 use super::table::{Table, TableWindow};
 use crate::{Patch, PlanError, Target};
 use instar_formats::ImageError;
@@ -45,11 +46,15 @@ pub const fn block_of(geometry: Geometry, cluster: u64) -> u64 {
     cluster.wrapping_shr(geometry.refcounts_per_block_bits())
 }
 
-/// Decodes the refcount table entry at `index`: the block must lie in the file.
+/// Decodes the refcount table entry at `index`: the block must lie in the file, and on no other structure.
 pub fn block_at(value: u64, index: u64, header: &Header, file_len: u64) -> Result<Option<u64>, ImageError> {
     match TableEntry::refcount(value, header.geometry) {
         TableEntry::Empty => Ok(None),
-        TableEntry::At(offset) if offset < file_len => Ok(Some(offset)),
+        TableEntry::At(offset)
+            if offset < file_len && !overlaps_fixed(header, offset, header.geometry.cluster_size()) =>
+        {
+            Ok(Some(offset))
+        }
         TableEntry::At(_) | TableEntry::Invalid => {
             Err(ImageError::RefcountTableEntry { entry: value, index })
         }

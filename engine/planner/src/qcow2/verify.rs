@@ -8,6 +8,7 @@ use super::table::TableWindow;
 use crate::PlanError;
 use instar_formats::ImageError;
 use instar_formats::io::ReadAt;
+use instar_formats::qcow2::bitmap::Bitmaps;
 use instar_formats::qcow2::{Header, refcount};
 use zerocopy::native_endian::U64;
 
@@ -17,12 +18,21 @@ pub struct Check<'h, 's> {
     window: TableWindow<'s>,
     block: &'s mut [u8],
     batch: Batch<'s>,
+    /// First byte and length of what no cluster that goes may lie on.
+    kept: (u64, u64),
 }
 
 impl<'h, 's> Check<'h, 's> {
     /// A check that has seen nothing yet. The buffers are those of the scratch of these names.
     pub fn new(header: &'h Header, table: &'s mut [u8], block: &'s mut [u8], batch: &'s mut [u8]) -> Self {
-        Self { header, window: TableWindow::new(table_of(header), table), block, batch: Batch::new(batch) }
+        let window = TableWindow::new(table_of(header), table);
+        Self { header, window, block, batch: Batch::new(batch), kept: (0, 0) }
+    }
+
+    /// The same, which finds fault with clusters that lie on the directory of the bitmaps: it is read again when they
+    /// are gone.
+    pub const fn keeping(self, directory: &Bitmaps) -> Self {
+        Self { kept: (directory.start, directory.len), ..self }
     }
 
     /// The image's header.
@@ -56,6 +66,12 @@ impl<'h, 's> Check<'h, 's> {
     pub fn cluster<R: ReadAt>(&mut self, image: &mut R, cluster: u64) -> Result<(), PlanError> {
         if self.batch.is_full() {
             self.flush(image)?;
+        }
+        let (offset, (start, len)) = (self.header.geometry.offset(cluster), self.kept);
+        if offset < start.saturating_add(len)
+            && start < offset.saturating_add(self.header.geometry.cluster_size())
+        {
+            return Err(ImageError::Overlap { offset: start }.into());
         }
         self.batch.push(cluster);
         Ok(())

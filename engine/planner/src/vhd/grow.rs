@@ -19,10 +19,12 @@
 //! There is a barrier after each step. Every step can be done again; a resize of what a crash has left, to the
 //! same size or another one, does what was left undone.
 
-use super::table::{Survey, place};
+use super::table::{Survey, each_entry, place};
 use super::{XEN, fill, has_space, write_footer, write_header, zero};
 use crate::{IoError, Patch, PlanError, Preallocation, ResizeError, Target};
+use instar_formats::ImageError;
 use instar_formats::bytes::{be32, index, put_be32};
+use instar_formats::qcow2::walk::Buffered;
 use instar_formats::vhd::{ENTRY_LEN, FOOTER_LEN, Footer, Header, Image, SECTOR, UNUSED, table_len};
 
 /// What to do. Places and lengths in bytes.
@@ -63,6 +65,7 @@ pub fn plan<T: Target>(
     let counts = (header.blocks(old_size), header.blocks(new_size));
     let entries = u32::try_from(counts.1).map_err(|_| ResizeError::VhdTooLarge)?;
     let edge = edge(target, header, old_size, scratch)?;
+    stands_alone(target, header, (edge, counts.0), scratch)?;
     let trailer = image.trailer(found.end);
     let free = trailer.unwrap_or(image.file_end());
     let len = table_len(counts.1);
@@ -95,6 +98,25 @@ fn edge<T: Target>(target: &mut T, header: &Header, size: u64, scratch: &mut [u8
     let entry = scratch.get_mut(..4).unwrap_or_default();
     target.read_at(at, entry)?;
     Ok(be32(entry, 0))
+}
+
+/// That no other block lies on the one that the old end is in, whose rest is cleared.
+fn stands_alone<T: Target>(
+    target: &mut T,
+    header: &Header,
+    (edge, blocks): (u32, u64),
+    scratch: &mut [u8],
+) -> Result<(), PlanError> {
+    let (start, mut near) = (place(edge), 0_u64);
+    if edge != UNUSED {
+        let mut visit = |_, entry| {
+            let close = place(entry).abs_diff(start) < header.stride();
+            near = near.saturating_add(u64::from(entry != UNUSED && close));
+        };
+        each_entry(target, &mut Buffered::new(scratch), header.table_offset(), 0..blocks, &mut visit)?;
+    }
+    // The first one near is itself.
+    if near > 1 { Err(ImageError::VhdBlocksOverlap { sector: edge.into() }.into()) } else { Ok(()) }
 }
 
 /// Bytes that the table may have where it is.

@@ -10,7 +10,6 @@ use instar_formats::ImageError;
 use instar_formats::bytes::{index, le32};
 use instar_formats::io::IoError;
 use instar_formats::qcow2::walk::Buffered;
-use instar_formats::vmdk::header::flags;
 use instar_formats::vmdk::{ENTRY_LEN, SECTOR, SparseHeader};
 
 /// Bytes of a directory, and of tables that follow each other, that are read at a time.
@@ -203,7 +202,7 @@ impl Walk<'_> {
         let span = Span::new(sector, self.header.table_sectors());
         if sector == 0 {
             // Nobody writes to an extent with compressed grains.
-            if !self.header.has(flags::COMPRESSED) {
+            if !self.header.is_compressed() {
                 see(Finding::NoTable { redundant, index: n });
             }
             return false;
@@ -226,7 +225,7 @@ impl Walk<'_> {
         (slots, counts): (&mut Option<Slots<'_>>, &mut Counts),
         see: &mut dyn FnMut(Finding),
     ) {
-        let compressed = self.header.has(flags::COMPRESSED);
+        let compressed = self.header.is_compressed();
         for (grain, entry) in self.entries(n) {
             let Some(sector) = place(self.header, table, entry) else { continue };
             // A compressed grain is as long as its own head says, at least a sector.

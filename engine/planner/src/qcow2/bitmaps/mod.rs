@@ -72,7 +72,7 @@ pub fn plan<R: ReadAt>(
     }
     plan.present = true;
     let g = header.geometry;
-    let mut check = Check::new(header, s.table, s.block, s.batch);
+    let mut check = Check::new(header, s.table, s.block, s.batch).keeping(&directory);
     let (mut index, mut clusters) = (0, 0_u64);
     each(image, header, s.l1, |image, entry| {
         if entry.in_use {
@@ -105,7 +105,7 @@ pub fn plan<R: ReadAt>(
         let moved = if change.moves(g) { change.clusters(g) } else { 0 };
         plan.need = plan.need.saturating_add(moved).saturating_add(u64::from(ones));
         plan.resized |= change.resizes();
-        check_dropped(image, &mut check, (&directory, entry), &change, s.copy)
+        check_dropped(image, &mut check, entry, &change, s.copy)
     })?;
     check.flush(image)?;
     Ok(plan)
@@ -206,7 +206,7 @@ fn dropped_table(g: Geometry, change: &Change) -> Run {
 fn check_dropped<R: ReadAt>(
     image: &mut R,
     check: &mut Check<'_, '_>,
-    (directory, entry): (&Bitmaps, &BitmapEntry),
+    entry: &BitmapEntry,
     change: &Change,
     buf: &mut [u8],
 ) -> Result<(), PlanError> {
@@ -214,11 +214,7 @@ fn check_dropped<R: ReadAt>(
     debug_assert_eq!(entry.table_offset, change.old.offset);
     let run = dropped_table(header.geometry, change);
     (run.first..run.end()).try_for_each(|cluster| check.cluster(image, cluster))?;
-    let g = header.geometry;
     each_data(image, header, (change.old, change.entries), buf, |image, (_, cluster)| {
-        if directory.lies_on(g.offset(cluster), g.cluster_size()) {
-            return Err(ImageError::BitmapDirectory { offset: entry.offset }.into());
-        }
         check.cluster(image, cluster)
     })
 }

@@ -305,8 +305,12 @@ fn refusals_leave_the_image_alone() {
         assert!(matches!(error, PlanError::Image(instar_formats::ImageError::VhdBlocksOverlap { .. })));
     }
     let mut disk = scattered();
-    entry(5, double)(&mut disk.bytes);
+    let third = instar_formats::bytes::be32(&disk.bytes, FRONT + 4 * 3);
+    entry(5, third)(&mut disk.bytes);
     assert!(resize(&mut disk, 1 << 20, Preallocation::Off).is_ok());
+    // But not on the one that the old end is in: its rest is cleared.
+    let error = refused(&entry(5, double), 1 << 20);
+    assert_eq!(error, instar_formats::ImageError::VhdBlocksOverlap { sector: u64::from(double) }.into());
 }
 
 #[test]
