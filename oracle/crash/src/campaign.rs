@@ -4,15 +4,14 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use instar_ops::{Format, Identity, ResizeRequest, SizeRequest};
+use instar_ops::{Format, ResizeRequest};
 use oracle_case::{
-    Case, Content, FormatOptions, Outcome, Preallocation, Resize, Tools, build, expected_content,
-    expected_steps, target,
+    Case, Content, FormatOptions, Outcome, Resize, Tools, build, expected_content, expected_steps, target,
 };
 
 use crate::beside::Beside;
 use crate::blocks::knows;
-use crate::engine::{Engine, InProcess};
+use crate::engine::{Engine, InProcess, request};
 use crate::faults::{answer, for_each_fault, in_turn};
 use crate::image::Image;
 use crate::judge::{Bad, Good, Judge, Step};
@@ -386,21 +385,5 @@ impl Trying<'_> {
             std::cmp::Ordering::Equal => "same",
             std::cmp::Ordering::Greater => "grow",
         }
-    }
-}
-
-fn request(resize: &Resize, format: Format, new: u64) -> ResizeRequest {
-    ResizeRequest {
-        format: resize.name_format.then_some(format),
-        size: SizeRequest::Absolute(new),
-        shrink: resize.shrink,
-        preallocation: match resize.preallocation {
-            Preallocation::Off => instar_ops::Preallocation::Off,
-            Preallocation::Metadata => instar_ops::Preallocation::Metadata,
-            Preallocation::Falloc => instar_ops::Preallocation::Falloc,
-            Preallocation::Full => instar_ops::Preallocation::Full,
-        },
-        // VHDX tells what is new by it.
-        identity: Identity { random: [0xc3; 64], unix_time: 0 },
     }
 }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use instar_ops::{OpError, ResizeOutcome, ResizeRequest};
+use instar_ops::{Format, Identity, OpError, ResizeOutcome, ResizeRequest, SizeRequest};
+use oracle_case::{Preallocation, Resize};
 
 use crate::data_file;
 use crate::disk::{Failure, finish};
@@ -123,4 +124,21 @@ pub fn whole(image: &mut Image, request: &ResizeRequest) -> Result<(), OpError> 
     finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
     data_file::finish(&outcome, image).iter().for_each(|op| op.apply(image));
     Ok(())
+}
+
+/// What an engine is asked for a resize of a case, to `new` bytes.
+pub(crate) fn request(resize: &Resize, format: Format, new: u64) -> ResizeRequest {
+    ResizeRequest {
+        format: resize.name_format.then_some(format),
+        size: SizeRequest::Absolute(new),
+        shrink: resize.shrink,
+        preallocation: match resize.preallocation {
+            Preallocation::Off => instar_ops::Preallocation::Off,
+            Preallocation::Metadata => instar_ops::Preallocation::Metadata,
+            Preallocation::Falloc => instar_ops::Preallocation::Falloc,
+            Preallocation::Full => instar_ops::Preallocation::Full,
+        },
+        // VHDX tells what is new by it.
+        identity: Identity { random: [0xc3; 64], unix_time: 0 },
+    }
 }
