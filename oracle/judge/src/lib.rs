@@ -14,6 +14,7 @@ pub mod desk;
 pub mod disk;
 mod error;
 pub mod foreign;
+pub mod identity;
 mod known;
 mod oracles;
 mod other;

@@ -2,16 +2,16 @@
 //! otherwise have to be judged again.
 //!
 //! A fixture and the answers to it lie in a directory for each case. The answers are those that a case asks for: what
-//! every resize said and left, and what `info` and `check` say of the image before and at the end. Whatever else an
-//! oracle asks is not among them, so an instar that differs only there passes for unchanged.
+//! every resize said and left, what `info` and `check` say of the image before and at the end, and a new image of the same
+//! options. Whatever else an oracle asks is not among them, so an instar that differs only there passes for unchanged.
 
 use crate::campaign::{self, Job};
 use crate::equipment::Equipment;
 use crate::run::in_directory;
 use anyhow::{Context, Result};
 use oracle_case::Case;
-use oracle_judge::subject::{IMAGE, Ran};
-use oracle_judge::{State, Subject, record};
+use oracle_judge::subject::{IMAGE, Ran, create_args};
+use oracle_judge::{State, Subject, identity, record};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,10 +115,25 @@ fn answers(equipment: &Equipment, case: &Case, fixture: &State, dir: &Path) -> R
                     add(&mut text, verb, &instar.run(&copy, verb, &words.map(Into::into))?);
                 }
             }
-            Ok(())
+            create(&mut text, instar, case, &dir.join("created"))
         })?;
     }
     Ok(text)
+}
+
+/// What it creates of the case's options, identities aside.
+fn create(text: &mut String, instar: &dyn Subject, case: &Case, dir: &Path) -> Result<()> {
+    let format = &case.fixture.format;
+    let args = create_args(&case.fixture, case.fixture.size);
+    std::fs::create_dir_all(dir)?;
+    let ran = instar.run(dir, "create", &args)?;
+    add(text, "create", &ran);
+    if ran.success() {
+        identity::blank(dir, format, false)?;
+        let made = State::of(dir)?;
+        *text += &format!("{} {}\n", made.fingerprint, made.len);
+    }
+    Ok(())
 }
 
 fn add(text: &mut String, verb: &str, ran: &Ran) {

@@ -3,10 +3,10 @@
 use super::header;
 use super::support::{lacking, required, same_words};
 use crate::oracles::Oracle;
-use crate::subject::{Subject, create_args};
+use crate::subject::{Family, IMAGE, Subject, create_args};
 use crate::text::{differences, without_environment, without_identity};
 use crate::verdict::{Finding, Kind};
-use crate::{JudgeError, Scope, State, Trial, Verdict};
+use crate::{JudgeError, Scope, State, Trial, Verdict, identity, sparse};
 
 /// See the module.
 pub struct FreshCreate;
@@ -19,7 +19,7 @@ impl Oracle for FreshCreate {
     }
 
     fn about(&self) -> &'static str {
-        "both sides' create make the same of the same options: same info, header and length"
+        "both sides' create make the same of the same options: same info, header and length, or the same bytes but for identities; and what is made is clean"
     }
 
     fn scope(&self) -> Scope {
@@ -68,6 +68,7 @@ fn create(trial: &Trial, who: &dyn Subject, size: u64) -> Result<Result<State, V
     if !ran.success() {
         return Ok(Err(crate::text::normalised(&ran.stderr)));
     }
+    identity::blank(&dir, &trial.case.fixture.format, who.family() == Family::Qemu)?;
     State::of(dir).map(Ok)
 }
 
@@ -77,9 +78,12 @@ fn compare(
     left: &State,
     right: &State,
 ) -> Result<Vec<Finding>, JudgeError> {
-    let mut findings = Vec::new();
+    let mut findings = clean(trial, qemu, left)?;
     if trial.is_qcow2() {
         findings.extend(header::compare(trial, NAME, left, right)?);
+    }
+    if trial.case.fixture.format.is_unresized() && same_words(trial) {
+        findings.extend(bytes(trial, left, right)?);
     }
     // A descriptor quotes a random number without leading zeros.
     if left.len != right.len && left.parts.is_empty() {
@@ -99,4 +103,33 @@ fn compare(
         }
     }
     Ok(findings)
+}
+
+/// What a check finds in the new image of the left side.
+fn clean(trial: &Trial, qemu: &dyn Subject, left: &State) -> Result<Vec<Finding>, JudgeError> {
+    if !trial.case.fixture.format.is_checked() {
+        return Ok(Vec::new());
+    }
+    let answer = trial.desk.check(qemu, left)?;
+    let broken = !answer.ran.success();
+    let finding = || trial.finding(NAME, "check", Kind::Broken, answer.ran.summary());
+    Ok(broken.then(finding).into_iter().collect())
+}
+
+/// The first bytes that differ, identities aside: `qemu-img` lays these formats out as instar does.
+fn bytes(trial: &Trial, left: &State, right: &State) -> Result<Option<Finding>, JudgeError> {
+    let files = |image: &State| image.parts.keys().cloned().collect::<Vec<_>>();
+    let (ours, theirs) = (files(left), files(right));
+    if ours != theirs {
+        let detail = format!("{ours:?} here, {theirs:?} there");
+        return Ok(Some(trial.finding(NAME, "files", Kind::Differs, detail)));
+    }
+    for name in std::iter::once(IMAGE.to_string()).chain(ours) {
+        let found = sparse::diff(&left.dir.join(&name), &right.dir.join(&name), 1)?;
+        if let Some(range) = found.first() {
+            let detail = format!("{name} from byte {} on", range.start);
+            return Ok(Some(trial.finding(NAME, "bytes", Kind::Differs, detail)));
+        }
+    }
+    Ok(None)
 }

@@ -98,13 +98,13 @@ const fn in_words(
 }
 
 /// Disks of formats that qemu-img does not resize.
-const VHD: &str = r#"{"fixture": {"size": 4194304, "format": {"vpc": {"creator": "qem2"}},
+pub const VHD: &str = r#"{"fixture": {"size": 4194304, "format": {"vpc": {"creator": "qem2"}},
     "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
     "resizes": [{"size": "8M"}]}"#;
 const VHDX: &str = r#"{"fixture": {"size": 4194304, "format": {"vhdx": {"block_bits": 20}},
     "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
     "resizes": [{"size": "8M"}]}"#;
-const VMDK: &str = r#"{"fixture": {"size": 4194304, "format": {"vmdk": {"subformat": "monolithicSparse"}},
+pub const VMDK: &str = r#"{"fixture": {"size": 4194304, "format": {"vmdk": {"subformat": "monolithicSparse"}},
     "writes": [{"kind": "data", "pattern": 17, "offset": 0, "len": 65536}]},
     "resizes": [{"size": "8M"}]}"#;
 /// Resizes of theirs by which only the size is left of a disk.
@@ -238,6 +238,11 @@ pub const FAULTS: &[Fault] = &[
         GROW,
         "[ $verb = create ] && args=$(echo \"$args\" | sed 's/cluster_size=[0-9]*/cluster_size=4096/')",
     ),
+    in_words("fresh-create", "bytes", VHD, "[ $verb = create ] && { real; spoil 1536 x; exit; }"),
+    // As it is: the regions are not required.
+    in_words("fresh-create", "bytes", VHDX, ""),
+    in_words("fresh-create", "bytes", VMDK, "[ $verb = create ] && { real; spoil 600 x; exit; }"),
+    in_words("fresh-create", "check", GROW, "[ $verb = create ] && { real; spoil 131075 x; exit; }"),
 ];
 
 /// The data file of an image.

@@ -9,7 +9,8 @@ use oracle_judge::{Desk, Instar, Qemu, Record, Scope, State, Trial, Verdict, all
 use tempfile::TempDir;
 
 /// Makes qemu-img look like an instar: options that only instar has are dropped. What is planted
-/// runs first, with `verb` set and `args` still to be changed; `real` is what it stands in for.
+/// runs first, with `verb` set and `args` still to be changed; `real` is what it stands in for, `spoil OFFSET BYTES` changes
+/// the image.
 const SCRIPT: &str = r#"
 verb=$1
 args=""
@@ -21,6 +22,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 real() { qemu-img $args; }
+spoil() { printf %s "$2" | dd of=disk.img bs=1 seek="$1" conv=notrunc status=none; }
 PLANTED
 real
 "#;
