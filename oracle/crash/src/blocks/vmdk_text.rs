@@ -6,6 +6,10 @@ use crate::image::Image;
 /// Bytes of a descriptor in a file of its own that are read.
 const MOST: u64 = 1 << 20;
 
+/// Digits of a content identifier, which has as many as it needs. When it gets fewer, QEMU writes the shorter text over the longer
+/// one, and what stood behind the new end stays there.
+const CID_DIGITS: usize = 8;
+
 /// What a descriptor says, as far as it matters here.
 #[derive(Debug, Default)]
 pub struct Text {
@@ -27,14 +31,14 @@ pub struct Line {
 }
 
 impl Text {
-    /// Reads the text in `len` bytes from `offset` on, which ends where zeros begin.
+    /// Reads the text in `len` bytes from `offset` on, which ends where zeros begin: everybody stops there.
     ///
     /// # Errors
     /// What keeps it from being one.
     pub fn read(image: &Image, offset: u64, len: u64) -> Result<Self, String> {
         let mut text = bytes(image, offset, len.min(MOST));
         let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
-        if text[end..].iter().any(|b| *b != 0) {
+        if text[end..].iter().skip(CID_DIGITS).any(|b| *b != 0) {
             return Err("the descriptor goes on behind its end".into());
         }
         text.truncate(end);

@@ -87,6 +87,8 @@ fn main() -> ExitCode {
             Trial::test(name, move || all_good(shape))
         })
         .collect();
+    trials.push(Trial::test("states-of-vmdk-with-a-shortened-text-are-good", shortened));
+    trials.push(Trial::test("a-vmdk-text-that-goes-on-behind-its-end-is-bad", goes_on));
     for (name, format, fault) in FAULTS {
         trials.push(Trial::test(*name, move || is_caught(*format, *fault)));
     }
@@ -180,6 +182,42 @@ fn all_good(shape: &Shape) -> Result<(), Failed> {
             states(&mut judge, &image, &step, &traced.trace).map_err(|bad| format!("to {new}: {bad}"))?;
     }
     if count < 8 { Err(format!("only {count} states").into()) } else { Ok(()) }
+}
+
+/// The first VMDK image, with as much of its text as `cut` says missing from its content identifier, as QEMU leaves it: the rest of the
+/// text is where the shorter one ends, and behind the zero that ends it stands what stood there.
+fn with_short_cid(cut: usize) -> Result<(&'static Shape, Image, Content), Failed> {
+    const TEXT: u64 = 512;
+    let shape = SHAPES.iter().find(|shape| shape.format == Format::Vmdk).ok_or("no shape")?;
+    let (mut image, content) = shape.make()?;
+    let mut text = vec![0; 4096];
+    image.read(TEXT, &mut text);
+    let end = text.iter().position(|b| *b == 0).ok_or("no end")?;
+    let cid = text.windows(4).position(|w| w == b"CID=").ok_or("no identifier")? + 4;
+    let line = text[cid..].iter().position(|b| *b == b'\n').ok_or("no line")?;
+    let short = [&text[..cid], b"f", &text[cid + line..end], &[0][..]].concat();
+    image.write(TEXT, &[short.as_slice(), &vec![b'\n'; cut]].concat());
+    image.mark();
+    Ok((shape, image, content))
+}
+
+/// An identifier of eight digits became one of one digit.
+fn shortened() -> Result<(), Failed> {
+    let (shape, image, content) = with_short_cid(6)?;
+    let mut judge = Judge::default();
+    for new in shape.new {
+        let (step, traced) = shape.resize(&mut judge, &image, &content, *new)?;
+        states(&mut judge, &image, &step, &traced.trace).map_err(|bad| format!("to {new}: {bad}"))?;
+    }
+    Ok(())
+}
+
+fn goes_on() -> Result<(), Failed> {
+    let (shape, image, content) = with_short_cid(40)?;
+    match shape.resize(&mut Judge::default(), &image, &content, shape.new[0]) {
+        Err(_) => Ok(()),
+        Ok(_) => Err("nobody minds".into()),
+    }
 }
 
 /// What changes a trace.
