@@ -26,7 +26,7 @@ pub const fn wants_extents(error: &OpError) -> bool {
 /// Resizes it, files and all.
 ///
 /// # Errors
-/// [`CliError`]; files that were made are removed again.
+/// [`CliError`]; files that were made are removed again, unless the descriptor names them.
 pub fn resize(
     program: &Program,
     engine: &dyn Engine,
@@ -36,7 +36,8 @@ pub fn resize(
     let mut extents = ExtentFiles::open(engine, image, gate, Claim::Exclusive)?;
     let mut shadow = Shadow::of(&image.file, image.name.path()).map_err(CliError::Refused)?;
     let done = grow_or_shrink(program, engine, (image, &mut shadow), (&mut extents, request));
-    if done.is_err() {
+    // A descriptor that is in its place names the new files, even if nobody knows whether that is durable.
+    if done.is_err() && !shadow.is_in_place() {
         extents.discard_new();
     }
     done

@@ -62,6 +62,12 @@ impl Shadow {
         &self.file
     }
 
+    /// Whether it has taken the file's place.
+    #[must_use]
+    pub const fn is_in_place(&self) -> bool {
+        self.done
+    }
+
     /// Whether the copy is what `file` is.
     ///
     /// # Errors
@@ -123,7 +129,9 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 2, "no copy is left");
         let mut shadow = Shadow::of(&file, &link).expect("copied");
         shadow.file().write_all_at(b"new!", 0).expect("written");
+        assert!(!shadow.is_in_place());
         shadow.commit().expect("replaced");
+        assert!(shadow.is_in_place());
         drop(shadow);
         assert_eq!(std::fs::read(&link).expect("read"), b"new!");
         assert!(link.symlink_metadata().expect("there").is_symlink(), "the link stays a link");
