@@ -5,6 +5,7 @@
 //! goes beyond the window, beyond its limit, or to a file that is only to be read.
 
 use crate::image::{Buffer, Image, Seen};
+use crate::observe::Observer;
 use instar_abi::layout::{SECTOR, WINDOW_BITS, in_window};
 use instar_ops::disk::{Direction, IoError};
 use std::os::fd::RawFd;
@@ -37,9 +38,11 @@ impl<'a> Files<'a> {
         self.files.push(file);
     }
 
-    /// The image itself.
-    pub fn image(&mut self) -> Option<&mut Image<'a>> {
-        self.files.first_mut()
+    /// Lets `observer` see what becomes of them.
+    pub fn observe(&mut self, observer: &Observer) {
+        for (number, file) in self.files.iter_mut().enumerate() {
+            file.observer = observer.of_file(number);
+        }
     }
 
     /// The open files themselves.

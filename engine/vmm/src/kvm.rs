@@ -115,7 +115,7 @@ impl Kvm {
         self
     }
 
-    /// The same, with every change of an image (not of its data file) shown to `observer` before it is made. An errno in return lets the
+    /// The same, with every change of an image (not of its other files) shown to `observer` before it is made. An errno in return lets the
     /// change fail with that, undone. For tests of what becomes of an image, and to see how far a job is.
     #[must_use]
     pub fn with_observer(self, observer: impl Fn(Change<'_>) -> Option<i32> + Send + Sync + 'static) -> Self {
@@ -173,9 +173,7 @@ impl Runner for Kvm {
         mut files: Files<'_>,
         sink: &mut dyn FnMut(Payload) -> Result<(), VmmError>,
     ) -> Result<(Stats, Seen), VmmError> {
-        if let Some(image) = files.image() {
-            image.observer = self.observer.clone();
-        }
+        files.observe(&self.observer);
         let limits = match operation.name == binaries::UNLOCK.name {
             true => Limits { silence: self.limits.silence * UNLOCK_PATIENCE, ..self.limits },
             false => self.limits,

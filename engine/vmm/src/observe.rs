@@ -27,26 +27,44 @@ pub enum Change<'a> {
     Flush,
 }
 
-type Watch = dyn Fn(Change<'_>) -> Option<i32> + Send + Sync;
+type Watch = dyn Fn(usize, Change<'_>) -> Option<i32> + Send + Sync;
 
 /// What is told of every change, and may let it fail; often nobody.
 #[derive(Clone)]
-pub struct Observer(Option<Arc<Watch>>);
+pub struct Observer {
+    watch: Option<Arc<Watch>>,
+    /// The number of the file that it is told of, counted as a job's files are: 0 is the image.
+    file: usize,
+    /// Whether it is told of other files than the image.
+    of_all: bool,
+}
 
 impl Observer {
     /// Nobody.
     pub const fn none() -> Self {
-        Self(None)
+        Self { watch: None, file: 0, of_all: false }
     }
 
-    /// Tells `watch`; what that returns is the errno with which the change fails.
+    /// Tells `watch` of changes of the image; what that returns is the errno with which the change fails.
     pub fn new(watch: impl Fn(Change<'_>) -> Option<i32> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(watch)))
+        let watch = move |_, change: Change<'_>| watch(change);
+        Self { watch: Some(Arc::new(watch)), file: 0, of_all: false }
+    }
+
+    /// The same of every file of a job, with its number: the image, its data file, each layer with its own data file, the
+    /// extents.
+    pub fn of_all(watch: impl Fn(usize, Change<'_>) -> Option<i32> + Send + Sync + 'static) -> Self {
+        Self { watch: Some(Arc::new(watch)), file: 0, of_all: true }
+    }
+
+    /// What the file of this number is given of it.
+    pub(crate) fn of_file(&self, file: usize) -> Self {
+        if file == 0 || self.of_all { Self { file, ..self.clone() } } else { Self::none() }
     }
 
     /// Whether there is anybody.
     pub const fn is_some(&self) -> bool {
-        self.0.is_some()
+        self.watch.is_some()
     }
 
     /// Tells of `change`.
@@ -54,7 +72,7 @@ impl Observer {
     /// # Errors
     /// It shall fail with this.
     pub fn tell(&self, change: Change<'_>) -> io::Result<()> {
-        match self.0.as_ref().and_then(|watch| watch(change)) {
+        match self.watch.as_ref().and_then(|watch| watch(self.file, change)) {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
             None => Ok(()),
         }
