@@ -4,14 +4,11 @@ use std::io;
 use std::path::Path;
 
 use instar_ops::disk::IoError;
-use instar_ops::{
-    Companions, Disk, Format, Layer, OpError, ReadAt, ResizeOutcome, ResizeRequest, resize_mended,
-};
+use instar_ops::{Companions, Disk, Format, Layer, ReadAt};
 use oracle_case::parts::backing_name;
 use oracle_case::{Backing, BackingFormat, Content, Fixture};
 
 use crate::image::Image;
-use crate::scratch;
 
 /// The files of a backing chain, and what a guest sees of them.
 #[derive(Debug, Default)]
@@ -54,25 +51,32 @@ impl Beside {
         self.layers.is_empty()
     }
 
-    /// Resizes the image on `disk` in front of these, with its data file, repaired first where it has to be.
-    ///
-    /// # Errors
-    /// Those of the resize.
-    pub fn resize<D: Disk, F: Disk>(
+    /// Format and file name of each, the one right behind the image first.
+    pub fn layers(&self) -> impl Iterator<Item = (Format, String)> + '_ {
+        self.layers.iter().enumerate().map(|(depth, (format, _))| (*format, backing_name(depth)))
+    }
+
+    /// Lets `job` have these with the image's own other files.
+    pub(crate) fn with_companions<T, F: Disk>(
         &self,
-        disk: &mut D,
         data_file: Option<&mut F>,
-        request: &ResizeRequest,
-    ) -> Result<ResizeOutcome, OpError> {
+        extents: &mut [F],
+        job: impl FnOnce(&mut Companions<'_, '_>) -> T,
+    ) -> T {
         let mut files: Vec<_> = self.layers.iter().map(|(_, image)| ReadOnly(image)).collect();
         let formats = self.layers.iter().map(|(format, _)| *format);
         let layer = |(file, format)| Layer { file, data_file: None, format };
         let files = files.iter_mut().map(|file| file as &mut dyn ReadAt);
         let mut layers: Vec<_> = files.zip(formats).map(layer).collect();
-        let data_file = data_file.map(|file| file as &mut dyn Disk);
-        let mut companions =
-            Companions { data_file, backing: &mut layers, unlocked: true, ..Companions::default() };
-        scratch::with(|scratch| resize_mended(disk, &mut companions, request, scratch, &mut |_| ()))
+        let mut extents: Vec<_> = extents.iter_mut().map(|disk| disk as &mut dyn Disk).collect();
+        job(&mut Companions {
+            data_file: data_file.map(|file| file as &mut dyn Disk),
+            backing: &mut layers,
+            detached: false,
+            // A guest that resizes is told that somebody has the passphrase; here nobody is asked for one.
+            unlocked: true,
+            extents: &mut extents,
+        })
     }
 }
 

@@ -143,15 +143,6 @@ struct Trying<'t> {
 }
 
 impl<'r> Run<'r> {
-    /// What resizes: of an image with other files, instar's code in this process.
-    fn engine(&self) -> &'r dyn Engine {
-        let (image, engine) = (&self.image, self.options.engine);
-        let others = !image.beside().is_empty() || image.has_extents() || image.data_file().is_some();
-        // A guest that resizes is told that somebody has the passphrase; here nobody is asked for one.
-        let alone = !others && !self.case.fixture.format.is_encrypted();
-        if alone || engine.name() == InProcess.name() { engine } else { &InProcess }
-    }
-
     /// Whether the case can go on after this resize.
     fn resize(
         &mut self,
@@ -171,7 +162,7 @@ impl<'r> Run<'r> {
             return Ok(false);
         }
         let request = request(resize, format, new);
-        let traced = self.engine().resize(&self.image, &request, self.dir)?;
+        let traced = self.options.engine.resize(&self.image, &request, self.dir)?;
         if let Err(why) = &traced.outcome {
             self.report.skipped = Some(format!("instar refuses: {why}"));
             if !traced.trace.is_empty() {
@@ -184,9 +175,9 @@ impl<'r> Run<'r> {
             }
             return Ok(false);
         }
-        if self.engine().name() != InProcess.name() {
+        if self.options.engine.name() != InProcess.name() {
             self.compare(number, &request, &traced.trace)?;
-            self.report.compared += 1;
+            self.report.compared += u64::from(!traced.trace.is_empty());
         }
         let before = judge.step(&self.image, format, content, new, stale);
         let mut step = before.map_err(|bad| format!("the image before resize {number}: {bad}"))?;
@@ -212,7 +203,7 @@ impl<'r> Run<'r> {
     fn refused(&mut self, number: usize, resize: &Resize, current: u64) -> Result<(), String> {
         let Ok(new) = target(&self.case.fixture.format, current, resize) else { return Ok(()) };
         let request = request(resize, self.format(), new);
-        let traced = self.engine().resize(&self.image, &request, self.dir)?;
+        let traced = self.options.engine.resize(&self.image, &request, self.dir)?;
         if traced.outcome.is_ok() || !traced.trace.is_empty() {
             let bad = Bad::new("refused", "a resize that must be refused, and that changes something");
             self.bad(number, "refused", Cause::Refused, bad);
@@ -234,7 +225,7 @@ impl<'r> Run<'r> {
 
     /// Every engine must do between two flushes what instar's code does in this process.
     fn compare(&mut self, number: usize, request: &ResizeRequest, trace: &Trace) -> Result<(), String> {
-        let own = InProcess.resize(&self.image, request, self.dir)?;
+        let own = InProcess::as_a_guest(&self.image, request)?;
         if let Some(interval) = trace.first_difference(&own.trace, &self.image) {
             let what = format!("after interval {interval}, {} has another file", self.options.engine.name());
             self.bad(number, "engines", Cause::Engines, Bad::new("interval", what));
@@ -256,7 +247,7 @@ impl<'r> Run<'r> {
         let (all, most) = (trying.calls.len(), self.options.engine_faults.max(1));
         for (turn, call) in (0..all).step_by(all.div_ceil(most).max(1)).enumerate() {
             let failure = in_turn(turn, trying.calls[call]);
-            let engine = self.engine();
+            let engine = self.options.engine;
             let Some(mut failed) = engine.fail(&self.image, request, self.dir, call, failure)? else {
                 break;
             };

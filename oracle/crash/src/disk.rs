@@ -1,4 +1,4 @@
-//! Disks that instar resizes in this process: one that records, and one that fails when it is told to.
+//! Disks in memory, which record what is done to them and fail when they are told to.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,48 +9,77 @@ use instar_ops::{Disk, Preallocation, ReadAt, ResizeOutcome};
 use crate::image::{Image, to_usize};
 use crate::trace::{Op, SECTOR, Trace};
 
+/// What sees the calls of all disks of a resize, and may let one fail.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Course {
+    /// Where changes are noted.
+    pub trace: Option<Rc<RefCell<Trace>>>,
+    /// What fails.
+    pub fault: Option<Rc<RefCell<Fault>>>,
+}
+
+impl Course {
+    /// One that notes every change and every flush in `trace`. Flushes of all files that share a trace are flushes of all of
+    /// them: a disk in several files is to be done with one before it goes on to the next.
+    pub fn noted(trace: &Rc<RefCell<Trace>>) -> Self {
+        Self { trace: Some(Rc::clone(trace)), fault: None }
+    }
+
+    /// One on which a call fails.
+    pub fn failing(fault: &Rc<RefCell<Fault>>) -> Self {
+        Self { trace: None, fault: Some(Rc::clone(fault)) }
+    }
+
+    fn due(&self, direction: Direction) -> Option<Failure> {
+        self.fault.as_ref().and_then(|fault| fault.borrow_mut().due(direction))
+    }
+}
+
 /// An image in memory as a disk, for one job.
 #[derive(Debug)]
 pub struct MemoryDisk<'i> {
     image: &'i mut Image,
     len: u64,
-    recorder: Option<Recorder>,
-}
-
-/// Where the changes of a disk are noted.
-#[derive(Debug, Clone)]
-struct Recorder {
-    /// The number of its file.
-    file: usize,
-    trace: Rc<RefCell<Trace>>,
-}
-
-impl Recorder {
-    fn note(&self, op: Op) {
-        let op = if self.file == 0 { op } else { Op::In { file: self.file, op: Box::new(op) } };
-        self.trace.borrow_mut().push(op);
-    }
+    /// The number of its file, if its changes are to be noted.
+    file: Option<usize>,
+    course: Course,
 }
 
 impl<'i> MemoryDisk<'i> {
     /// The disk.
     pub fn new(image: &'i mut Image) -> Self {
-        let len = image.len();
-        Self { image, len, recorder: None }
+        Self::on(image, None, &Course::default())
     }
 
-    /// The same, with every change noted in `trace` as one of the file of this number. Flushes of all files that share a
-    /// trace are flushes of all of them: a disk in several files is to be done with one before it goes on to the next.
-    pub fn recording(image: &'i mut Image, file: usize, trace: &Rc<RefCell<Trace>>) -> Self {
-        Self { recorder: Some(Recorder { file, trace: Rc::clone(trace) }), ..Self::new(image) }
+    /// The same, in the course of a resize. Changes of what has no number are not noted; flushes are.
+    pub(crate) fn on(image: &'i mut Image, file: Option<usize>, course: &Course) -> Self {
+        let len = image.len();
+        Self { image, len, file, course: course.clone() }
     }
 
     fn change(&mut self, op: Op) {
         op.apply(self.image);
-        if let Some(recorder) = &self.recorder {
-            recorder.note(op);
+        if let (Some(file), Some(trace)) = (self.file, &self.course.trace) {
+            trace.borrow_mut().push(op.of_file(file));
         }
     }
+
+    fn is_noted(&self) -> bool {
+        self.file.is_some() && self.course.trace.is_some()
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        if self.is_noted() {
+            self.change(Op::Write { offset, data: data.to_vec() });
+        } else {
+            self.image.write(offset, data);
+        }
+    }
+}
+
+fn error(direction: Direction, offset: u64, len: u64, failure: Failure) -> IoError {
+    let (Failure::Errno(errno) | Failure::Short(errno)) = failure;
+    IoError { direction, offset, len, errno }
 }
 
 impl ReadAt for MemoryDisk<'_> {
@@ -59,6 +88,9 @@ impl ReadAt for MemoryDisk<'_> {
     }
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        if let Some(failure) = self.course.due(Direction::Read) {
+            return Err(error(Direction::Read, offset, buf.len() as u64, failure));
+        }
         self.image.read(offset, buf);
         Ok(())
     }
@@ -66,22 +98,33 @@ impl ReadAt for MemoryDisk<'_> {
 
 impl Disk for MemoryDisk<'_> {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
-        if self.recorder.is_none() {
-            self.image.write(offset, data);
-        } else {
-            self.change(Op::Write { offset, data: data.to_vec() });
+        let Some(failure) = self.course.due(Direction::Write) else {
+            self.write(offset, data);
+            return Ok(());
+        };
+        if let Failure::Short(_) = failure {
+            self.write(offset, &data[..Failure::landed(data.len())]);
         }
-        Ok(())
+        Err(error(Direction::Write, offset, data.len() as u64, failure))
     }
 
     fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
-        self.change(Op::Zero { offset, len, unmap });
-        Ok(())
+        let Some(failure) = self.course.due(Direction::Write) else {
+            self.change(Op::Zero { offset, len, unmap });
+            return Ok(());
+        };
+        if let Failure::Short(_) = failure {
+            self.change(Op::Zero { offset, len: Failure::landed(to_usize(len)) as u64, unmap });
+        }
+        Err(error(Direction::Write, offset, len, failure))
     }
 
     fn flush(&mut self) -> Result<(), IoError> {
-        if let Some(recorder) = &self.recorder {
-            recorder.trace.borrow_mut().flush();
+        if let Some(failure) = self.course.due(Direction::Flush) {
+            return Err(error(Direction::Flush, 0, 0, failure));
+        }
+        if let Some(trace) = &self.course.trace {
+            trace.borrow_mut().flush();
         }
         Ok(())
     }
@@ -131,25 +174,23 @@ impl Failure {
     }
 }
 
-/// A disk of which one call fails, and those after it if the failure lasts.
+/// That one call of the disks of a resize fails, and those after it if the failure lasts.
 #[derive(Debug)]
-pub struct FaultyDisk<'i> {
-    disk: MemoryDisk<'i>,
+pub(crate) struct Fault {
     call: usize,
     calls: usize,
     failure: Failure,
     /// Whether the call came, and failed.
-    pub failed: bool,
+    failed: bool,
 }
 
-impl<'i> FaultyDisk<'i> {
-    /// Fails the call number `call`, counted from 0 over reads, writes, zeroing and flushes.
-    pub fn new(image: &'i mut Image, call: usize, failure: Failure) -> Self {
-        Self { disk: MemoryDisk::new(image), call, calls: 0, failure, failed: false }
+impl Fault {
+    /// The call number `call` fails, counted from 0 over reads, writes, zeroing and flushes of all disks.
+    pub fn new(call: usize, failure: Failure) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { call, calls: 0, failure, failed: false }))
     }
 
     /// How many calls came, up to the one that failed.
-    #[must_use]
     pub const fn calls(&self) -> usize {
         self.calls
     }
@@ -161,52 +202,5 @@ impl<'i> FaultyDisk<'i> {
         self.failed = self.calls == self.call;
         self.calls += 1;
         self.failed.then_some(self.failure)
-    }
-}
-
-fn error(direction: Direction, offset: u64, len: u64, failure: Failure) -> IoError {
-    let (Failure::Errno(errno) | Failure::Short(errno)) = failure;
-    IoError { direction, offset, len, errno }
-}
-
-impl ReadAt for FaultyDisk<'_> {
-    fn len(&self) -> u64 {
-        self.disk.len()
-    }
-
-    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
-        match self.due(Direction::Read) {
-            Some(failure) => Err(error(Direction::Read, offset, buf.len() as u64, failure)),
-            None => self.disk.read_at(offset, buf),
-        }
-    }
-}
-
-impl Disk for FaultyDisk<'_> {
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
-        let Some(failure) = self.due(Direction::Write) else {
-            return self.disk.write_at(offset, data);
-        };
-        if let Failure::Short(_) = failure {
-            self.disk.write_at(offset, &data[..Failure::landed(data.len())])?;
-        }
-        Err(error(Direction::Write, offset, data.len() as u64, failure))
-    }
-
-    fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
-        let Some(failure) = self.due(Direction::Write) else {
-            return self.disk.zero_at(offset, len, unmap);
-        };
-        if let Failure::Short(_) = failure {
-            self.disk.zero_at(offset, Failure::landed(to_usize(len)) as u64, unmap)?;
-        }
-        Err(error(Direction::Write, offset, len, failure))
-    }
-
-    fn flush(&mut self) -> Result<(), IoError> {
-        match self.due(Direction::Flush) {
-            Some(failure) => Err(error(Direction::Flush, 0, 0, failure)),
-            None => self.disk.flush(),
-        }
     }
 }

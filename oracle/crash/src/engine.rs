@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use instar_ops::{Format, Identity, OpError, ResizeOutcome, ResizeRequest, SizeRequest};
+use instar_ops::{Format, Identity, ResizeOutcome, ResizeRequest, SizeRequest};
 use oracle_case::{Preallocation, Resize};
 
 use crate::data_file;
-use crate::disk::{Failure, finish};
+use crate::disk::{Course, Failure, finish};
 use crate::image::Image;
 use crate::split;
 use crate::trace::{Op, Trace};
+use crate::worker::{InMemory, Stop, Worker};
 
 /// What a resize did.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Traced {
         start: &Image,
     ) -> Self {
         let calls = trace.calls();
-        if let Ok(outcome) = &outcome {
+        if let (Ok(outcome), false) = (&outcome, start.has_extents()) {
             let mut end = start.clone();
             trace.apply(&mut end);
             for op in finish(outcome, request.preallocation, end.len()) {
@@ -89,7 +90,7 @@ pub struct Failed {
     /// What it left.
     pub image: Image,
     /// What it answered.
-    pub result: Result<(), OpError>,
+    pub result: Result<(), Stop>,
 }
 
 /// instar's own code in this process, on a disk in memory.
@@ -102,27 +103,49 @@ impl Engine for InProcess {
     }
 
     fn resize(&self, image: &Image, request: &ResizeRequest, _: &Path) -> Result<Traced, String> {
-        let (mut copy, trace) = (image.clone(), Rc::new(RefCell::new(Trace::new())));
-        if image.has_extents() {
-            let outcome = split::resize(&mut copy, request, &trace).map_err(|e| e.to_string());
-            return Ok(Traced { trace: trace.take(), calls: Vec::new(), outcome });
-        }
-        let outcome = data_file::resize(&mut copy, request, Some(&trace));
-        Ok(Traced::finished(trace.take(), outcome.map_err(|e| e.to_string()), request, image))
+        noted(image, request, InMemory::new)
     }
+}
+
+impl InProcess {
+    /// As a guest has it, which flushes all of its files whenever it flushes one.
+    pub(crate) fn as_a_guest(image: &Image, request: &ResizeRequest) -> Result<Traced, String> {
+        noted(image, request, InMemory::joined)
+    }
+}
+
+fn noted(image: &Image, request: &ResizeRequest, worker: fn(Course) -> InMemory) -> Result<Traced, String> {
+    let (mut copy, trace) = (image.clone(), Rc::new(RefCell::new(Trace::new())));
+    let outcome = job(&mut copy, request, &mut worker(Course::noted(&trace)));
+    Ok(Traced::finished(trace.take(), outcome.map_err(|e| e.to_string()), request, image))
+}
+
+/// Lets `worker` resize `image` with all its files. What is left to do to the files afterwards ([`finish`]) has been done only if the
+/// disk is in other files than the image's own.
+///
+/// # Errors
+/// The worker's.
+pub fn job(
+    image: &mut Image,
+    request: &ResizeRequest,
+    worker: &mut dyn Worker,
+) -> Result<ResizeOutcome, Stop> {
+    if image.has_extents() {
+        return split::resize(image, request, worker);
+    }
+    data_file::resize(image, request, worker)
 }
 
 /// Resizes `image` and does what is left to do to its files.
 ///
 /// # Errors
 /// instar's.
-pub fn whole(image: &mut Image, request: &ResizeRequest) -> Result<(), OpError> {
-    if image.has_extents() {
-        return split::resize(image, request, &Rc::default()).map(|_| ());
+pub fn whole(image: &mut Image, request: &ResizeRequest) -> Result<(), Stop> {
+    let outcome = job(image, request, &mut InMemory::default())?;
+    if !image.has_extents() {
+        finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
+        data_file::finish(&outcome, image).iter().for_each(|op| op.apply(image));
     }
-    let outcome = data_file::resize(image, request, None)?;
-    finish(&outcome, request.preallocation, image.len()).iter().for_each(|op| op.apply(image));
-    data_file::finish(&outcome, image).iter().for_each(|op| op.apply(image));
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use crate::image::Image;
 use crate::kept::Kept;
 use crate::scratch;
 use crate::walk::Walk;
+use crate::worker::Stop;
 
 /// One resize that is about to be judged. Sizes in bytes; for raw they are lengths of the file.
 #[derive(Debug)]
@@ -219,7 +220,9 @@ impl Judge {
     fn refused(image: &mut Image, step: &Step) -> Result<(), Bad> {
         let before = image.hash();
         match Self::again(image, step) {
-            Err(OpError::Resize(ResizeError::BitmapInUse { .. })) if image.hash() == before => Ok(()),
+            Err(Stop::Op(OpError::Resize(ResizeError::BitmapInUse { .. }))) if image.hash() == before => {
+                Ok(())
+            }
             other => {
                 Err(Bad::new("again", format!("a bitmap is in use, and resizing again gives {other:?}")))
             }
@@ -227,7 +230,7 @@ impl Judge {
     }
 
     /// Resizes `image` again as the resize of `step` did, without its preallocation if that will do.
-    fn again(image: &mut Image, step: &Step) -> Result<(), OpError> {
+    fn again(image: &mut Image, step: &Step) -> Result<(), Stop> {
         let mut request = ResizeRequest {
             format: Some(step.format),
             size: SizeRequest::Absolute(step.new),
@@ -334,7 +337,9 @@ impl Judge {
             Format::Qcow2 if !again && step.old != step.new && data != step.new => {
                 Some(format!("the data file has {data} bytes"))
             }
-            Format::Raw => (image.len() != step.new).then(|| "the file has another length".into()),
+            Format::Raw | Format::Luks => {
+                (end.size != step.new).then(|| "the file has another length".into())
+            }
             Format::Qcow2 if step.new < step.old && !self.ends_in_zeros(image, step, again) => {
                 Some("the last cluster holds what was cut off".into())
             }

@@ -54,6 +54,12 @@ pub enum Op {
 }
 
 impl Op {
+    /// The same in the file of this number.
+    #[must_use]
+    pub fn of_file(self, file: usize) -> Self {
+        if file == 0 { self } else { Self::In { file, op: Box::new(self) } }
+    }
+
     /// Does it to `image`.
     pub fn apply(&self, image: &mut Image) {
         match self {
@@ -183,9 +189,7 @@ impl Trace {
             }
             let (mut a, mut b) = (left.clone(), right.clone());
             if at + 1 < count {
-                let len = a.len().max(b.len());
-                a.set_len(len);
-                b.set_len(len);
+                a.level(&mut b);
             }
             a.hash() != b.hash()
         })

@@ -138,6 +138,30 @@ impl Image {
         self.extents.iter_mut().filter(|extent| !names.contains(&extent.name)).for_each(|b| b.there = false);
     }
 
+    /// Makes every file as long as the longer one of the two images is, with zeros.
+    pub fn level(&mut self, other: &mut Self) {
+        for number in 0..=self.extents.len() {
+            if let (Some(one), Some(two)) = (self.file_mut(number), other.file_mut(number)) {
+                let len = one.len.max(two.len);
+                one.set_len(len);
+                two.set_len(len);
+            }
+        }
+    }
+
+    /// The name of the file of this number, which is not the image's own.
+    #[must_use]
+    pub fn name(&self, number: usize) -> Option<&str> {
+        Some(self.extents.get(number.checked_sub(1)?)?.name.as_str())
+    }
+
+    /// Takes over length and bytes of a file, and keeps its other files.
+    pub fn take_over(&mut self, file: Self) {
+        let Self { pages, len, marked_len, before, marked_sum, .. } = file;
+        (self.pages, self.len, self.marked_len) = (pages, len, marked_len);
+        (self.before, self.marked_sum) = (before, marked_sum);
+    }
+
     /// Puts other bytes in place of all of the image's own file.
     pub fn replace(&mut self, data: &[u8]) {
         self.set_len(0);

@@ -1,5 +1,6 @@
 //! The subcommand `crash`: every state that a crash or a failing device can leave of a resize.
 
+mod guest;
 mod kvm;
 mod line;
 mod report;
