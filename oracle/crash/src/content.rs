@@ -1,11 +1,13 @@
 //! What a guest must still see, whatever happened to a resize.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use oracle_case::Content;
 
 use crate::blocks::Piece;
-use crate::format::{Place, SUBCLUSTERS};
+use crate::bytes::{Bytes, Packed, holds, masked, model, read};
+use crate::format::Place;
 use crate::image::{Image, to_usize};
 use crate::overlay::Overlay;
 use crate::walk::Walk;
@@ -19,19 +21,6 @@ pub struct Preserved {
     clusters: HashMap<u64, Bytes>,
     /// What is behind it, if that is another disk.
     overlay: Option<Overlay>,
-}
-
-/// What one guest cluster that is not all zeros holds.
-#[derive(Debug)]
-pub enum Bytes {
-    /// So many bytes of a value, then zeros.
-    Fill(u64, u8),
-    /// These, then zeros.
-    Plain(Vec<u8>),
-    /// These sectors, compressed; or, where the cluster may be unpacked, what they hold.
-    Compressed(Vec<u8>, Option<Box<Self>>),
-    /// These, encrypted, at this place: without the key nobody can change them, and they mean nothing elsewhere.
-    Encrypted(Place, Vec<u8>),
 }
 
 impl Preserved {
@@ -49,8 +38,9 @@ impl Preserved {
         Self { len, raw, clusters: HashMap::new(), overlay: None }
     }
 
-    /// The first `len` bytes of the qcow2 image `image`, walked, with this content. Compressed clusters must stay as they are
-    /// there, but for the one that a shrink ends in, which may be unpacked; everything else is up to the model.
+    /// The first `len` bytes of the qcow2 image `image`, walked, with this content. What is compressed in a way that is
+    /// not read here must stay as it is there, but for the cluster that a shrink ends in, which may be unpacked; everything else is
+    /// up to the model.
     #[must_use]
     pub fn qcow2(content: &Content, len: u64, image: &Image, walk: &Walk) -> Self {
         let cluster = walk.header.cluster();
@@ -58,20 +48,22 @@ impl Preserved {
         if walk.header.encrypted {
             clusters = encrypted(image.data_file().unwrap_or(image), walk, len);
         }
-        for extent in content.extents().into_iter().filter(|e| e.offset < len && !walk.header.encrypted) {
+        let extents = content.extents();
+        for extent in extents.iter().filter(|e| e.offset < len && !walk.header.encrypted) {
             let end = (extent.offset + extent.len).min(len);
             for guest in extent.offset / cluster..end.div_ceil(cluster) {
                 clusters
                     .entry(guest)
-                    .or_insert_with(|| model(content, guest * cluster, cluster.min(len - guest * cluster)));
+                    .or_insert_with(|| model(&extents, guest * cluster, cluster.min(len - guest * cluster)));
             }
         }
         for entry in walk.entries.iter().filter(|entry| entry.guest * cluster < len) {
             if let Place::Compressed(start, end) = entry.place(&walk.header) {
                 let ends_in = len - entry.guest * cluster < cluster && len < content.size();
-                let model = clusters.remove(&entry.guest).filter(|_| ends_in);
-                let sectors = read(image, start, end - start);
-                clusters.insert(entry.guest, Bytes::Compressed(sectors, model.map(Box::new)));
+                let at = entry.guest * cluster;
+                let plain = model(&extents, at, cluster.min(len - at));
+                let packed = Packed::new(read(image, start, end - start), &walk.header, plain, ends_in);
+                clusters.insert(entry.guest, Bytes::Compressed(packed));
             }
         }
         let behind = image.beside().content.clone();
@@ -130,7 +122,7 @@ impl Preserved {
             let len = cluster.min(to - entry.guest * cluster);
             let expected = self.clusters.get(&entry.guest);
             met += usize::from(expected.is_some());
-            if !holds(image, entry.place(&walk.header), len, cluster, expected) {
+            if !holds(image, entry.place(&walk.header), len, &walk.header, expected) {
                 return Err(format!("guest cluster {} has changed", entry.guest));
             }
         }
@@ -163,34 +155,15 @@ impl Preserved {
 
 /// The first `len` bytes of an encrypted disk, as they are in `file`.
 fn encrypted(file: &Image, walk: &Walk, len: u64) -> HashMap<u64, Bytes> {
-    let cluster = walk.header.cluster();
+    let (cluster, was) = (walk.header.cluster(), Arc::new(file.clone()));
     let entries = walk.entries.iter().filter(|entry| entry.guest * cluster < len);
     let held = entries.filter_map(|entry| {
         let place = entry.place(&walk.header);
-        let mut bytes = match place {
-            Place::Host(at) => read(file, at, cluster),
-            Place::Subclusters(at, mask) => masked(file, at, mask, cluster),
-            Place::Zeros | Place::Compressed(..) => return None,
-        };
-        bytes.truncate(to_usize(len - entry.guest * cluster));
-        Some((entry.guest, Bytes::Encrypted(place, bytes)))
+        let bytes = cluster.min(len - entry.guest * cluster);
+        let is_there = matches!(place, Place::Host(_) | Place::Subclusters(..));
+        is_there.then(|| (entry.guest, Bytes::Encrypted(place, bytes, Arc::clone(&was))))
     });
     held.collect()
-}
-
-/// Whether the encrypted bytes that were at a place are still there.
-fn is_kept(image: &Image, (was, bytes): (Place, &[u8]), now: Place, cluster: u64) -> bool {
-    let same = match (was, now) {
-        (Place::Host(before), Place::Host(at)) if before == at => read(image, at, cluster),
-        // New subclusters may have been allocated behind them.
-        (Place::Subclusters(before, old), Place::Subclusters(at, mask))
-            if before == at && old & !mask == 0 =>
-        {
-            masked(image, at, old, cluster)
-        }
-        _ => return false,
-    };
-    same.starts_with(bytes)
 }
 
 /// Whether all bytes of a disk from one offset to another are `byte`.
@@ -211,95 +184,9 @@ fn lie_filled(image: &Image, pieces: &[Piece], (from, to): (u64, u64), byte: u8)
     at >= to || byte == 0
 }
 
-/// What the cluster at `place` holds now, if that is not zeros.
-pub fn bytes_at(image: &Image, place: Place, cluster: u64) -> Option<Bytes> {
-    let plain = match place {
-        Place::Zeros => return None,
-        Place::Compressed(start, end) => {
-            return Some(Bytes::Compressed(read(image, start, end - start), None));
-        }
-        Place::Host(at) => read(image, at, cluster),
-        Place::Subclusters(at, mask) => masked(image, at, mask, cluster),
-    };
-    plain.iter().any(|b| *b != 0).then_some(Bytes::Plain(plain))
-}
-
-/// The cluster at byte `at`, with zeros for all subclusters but those of `mask`.
-fn masked(image: &Image, at: u64, mask: u64, cluster: u64) -> Vec<u8> {
-    let mut bytes = read(image, at, cluster);
-    let parts = bytes.chunks_exact_mut(to_usize(cluster / SUBCLUSTERS)).enumerate();
-    parts.filter(|(i, _)| mask >> i & 1 == 0).for_each(|(_, part)| part.fill(0));
-    bytes
-}
-
-fn read(image: &Image, offset: u64, len: u64) -> Vec<u8> {
-    let mut buf = vec![0; to_usize(len)];
-    image.read(offset, &mut buf);
-    buf
-}
-
-fn model(content: &Content, offset: u64, len: u64) -> Bytes {
-    let mut buf = vec![0; to_usize(len)];
-    content.read(offset, &mut buf);
-    let first = buf.first().copied().unwrap_or_default();
-    if buf.iter().all(|b| *b == first) { Bytes::Fill(len, first) } else { Bytes::Plain(buf) }
-}
-
-/// Whether the `len` bytes at `place` are what they should be; no expectation means zeros.
-pub fn holds(image: &Image, place: Place, len: u64, cluster: u64, expected: Option<&Bytes>) -> bool {
-    match (place, expected) {
-        (Place::Zeros, expected) => expected.is_none(),
-        (now, Some(Bytes::Encrypted(was, bytes))) => is_kept(image, (*was, bytes), now, cluster),
-        (Place::Compressed(start, end), Some(Bytes::Compressed(bytes, _))) => {
-            read(image, start, end - start) == *bytes
-        }
-        (Place::Compressed(..), _) | (_, Some(Bytes::Compressed(_, None))) => false,
-        (place, Some(Bytes::Compressed(_, Some(unpacked)))) => {
-            holds(image, place, len, cluster, Some(unpacked))
-        }
-        (Place::Host(at), None) => image.is_filled(at, len, 0),
-        (Place::Host(at), Some(Bytes::Fill(n, byte))) => {
-            image.is_filled(at, *n, *byte) && (len <= *n || image.is_filled(at + n, len - n, 0))
-        }
-        (Place::Host(at), Some(Bytes::Plain(bytes))) => same(&read(image, at, len), Some(bytes)),
-        (Place::Subclusters(at, mask), expected) => {
-            let mut bytes = masked(image, at, mask, cluster);
-            bytes.truncate(to_usize(len));
-            match expected {
-                Some(Bytes::Fill(n, byte)) => same(&bytes, Some(&vec![*byte; to_usize(*n)])),
-                Some(Bytes::Plain(plain)) => same(&bytes, Some(plain)),
-                _ => same(&bytes, None),
-            }
-        }
-    }
-}
-
-/// Whether `bytes` begin as expected and go on with zeros.
-fn same(bytes: &[u8], expected: Option<&Vec<u8>>) -> bool {
-    let expected = expected.map_or(&[][..], Vec::as_slice);
-    let (begin, rest) = bytes.split_at(expected.len().min(bytes.len()));
-    expected.starts_with(begin) && rest.iter().all(|b| *b == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_encrypted_stays_where_it_is() {
-        let mut image = Image::default();
-        image.write(4096, &[7; 4096]);
-        image.write(8192, &[7; 4096]);
-        let was = Bytes::Encrypted(Place::Host(4096), vec![7; 1000]);
-        let is_held = |image: &Image, place| holds(image, place, 4096, 4096, Some(&was));
-        assert!(is_held(&image, Place::Host(4096)));
-        assert!(!is_held(&image, Place::Host(8192)), "the same bytes elsewhere mean something else");
-        assert!(!is_held(&image, Place::Zeros));
-        image.write(4096 + 1000, &[0]);
-        assert!(is_held(&image, Place::Host(4096)), "what is behind the end is nobody's");
-        image.write(4096 + 999, &[0]);
-        assert!(!is_held(&image, Place::Host(4096)));
-    }
 
     #[test]
     fn a_cut_disk_ends_in_zeros() {

@@ -18,6 +18,8 @@ pub const ZERO: u64 = 1;
 pub const DIRTY: u64 = 1;
 /// Incompatible feature bit 2: guest data lies in another file.
 const DATA_FILE: u64 = 1 << 2;
+/// Incompatible feature bit 3: the header has a compression type.
+const COMPRESSION: u64 = 1 << 3;
 /// Incompatible feature bit 4: L2 entries have subcluster bitmaps.
 const EXTENDED_L2: u64 = 1 << 4;
 /// Subclusters of a cluster with extended L2 entries.
@@ -52,6 +54,8 @@ pub struct Header {
     pub header_len: u64,
     /// Whether guest data is encrypted.
     pub encrypted: bool,
+    /// Whether clusters are compressed by something else than deflate.
+    pub other_packing: bool,
 }
 
 impl Header {
@@ -60,7 +64,7 @@ impl Header {
     /// # Errors
     /// What makes it no header.
     pub fn read(image: &Image) -> Result<Self, String> {
-        let mut bytes = [0; 104];
+        let mut bytes = [0; 105];
         image.read(0, &mut bytes);
         let be = |at: usize, len: usize| bytes[at..at + len].iter().fold(0, |n, b| n << 8 | u64::from(*b));
         let version = be(4, 4);
@@ -79,6 +83,7 @@ impl Header {
             autoclear: from_v3(88, 8, 0),
             header_len: from_v3(100, 4, V2_HEADER),
             encrypted: be(32, 4) != 0,
+            other_packing: from_v3(72, 8, 0) & COMPRESSION != 0 && be(104, 1) != 0,
         };
         let sane = be(0, 4) == MAGIC
             && matches!(version, 2 | 3)

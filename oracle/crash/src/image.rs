@@ -1,5 +1,6 @@
 //! An image in memory as pages that are not zero: thousands of variants of it share what they have in common.
 
+mod difference;
 mod extents;
 
 use std::collections::{BTreeMap, HashMap};

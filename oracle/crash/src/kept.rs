@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::content::{Bytes, bytes_at, holds};
+use crate::bytes::{Bytes, bytes_at, holds};
 use crate::image::Image;
 use crate::parts::{Bitmap, Run, Snapshot};
 use crate::walk::Walk;
@@ -36,8 +36,9 @@ impl Kept {
     pub fn of(image: &Image, walk: &Walk) -> Self {
         let (cluster, size) = (walk.header.cluster(), walk.header.size);
         let disk = |snapshot: &Snapshot| {
-            let held =
-                |e: &crate::format::Entry| Some((e.guest, bytes_at(image, e.place(&walk.header), cluster)?));
+            let held = |e: &crate::format::Entry| {
+                Some((e.guest, bytes_at(image, e.place(&walk.header), &walk.header)?))
+            };
             Disk {
                 about: snapshot.about.clone(),
                 clusters: snapshot.entries.iter().filter_map(held).collect(),
@@ -87,7 +88,7 @@ impl Disk {
         for entry in &now.entries {
             let expected = self.clusters.get(&entry.guest);
             met += usize::from(expected.is_some());
-            if !holds(image, entry.place(&walk.header), cluster, cluster, expected) {
+            if !holds(image, entry.place(&walk.header), cluster, &walk.header, expected) {
                 return Err(format!("guest cluster {} has changed", entry.guest));
             }
         }

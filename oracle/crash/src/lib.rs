@@ -13,6 +13,7 @@
 
 mod beside;
 mod blocks;
+mod bytes;
 mod campaign;
 mod content;
 mod data_file;
@@ -25,6 +26,7 @@ mod judge;
 mod kept;
 mod opinion;
 mod overlay;
+mod packed;
 mod parts;
 mod question;
 mod report;

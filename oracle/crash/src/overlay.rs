@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oracle_case::Content;
 
-use crate::content::{Bytes, Preserved, holds};
+use crate::bytes::{Bytes, holds};
+use crate::content::Preserved;
 use crate::format::{COMPRESSED, Entry, Header, OFFSET, Place, SUBCLUSTERS, ZERO};
 use crate::image::{Image, to_usize};
 use crate::walk::Walk;
@@ -57,9 +58,9 @@ impl Overlay {
         let (cluster, start) = (header.cluster(), guest * header.cluster());
         let expected = preserved.cluster(guest);
         let is_packed = entry.is_some_and(|entry| entry.value & COMPRESSED != 0);
-        if is_packed || matches!(expected, Some(Bytes::Compressed(_, None) | Bytes::Encrypted(..))) {
+        if is_packed || expected.is_some_and(Bytes::is_bound) {
             let place = entry.map_or(Place::Zeros, |entry| entry.place(header));
-            return holds(image, place, cluster.min(to - start), cluster, expected);
+            return holds(image, place, cluster.min(to - start), header, expected);
         }
         let mut want = vec![0; to_usize(cluster)];
         self.content.read(start, &mut want);
