@@ -25,6 +25,19 @@ impl Default for Bounds {
     }
 }
 
+impl Bounds {
+    /// Bounds for states that each take long.
+    #[must_use]
+    pub fn fewer(self) -> Self {
+        Self {
+            exhaustive: self.exhaustive.min(6),
+            samples: self.samples.min(32),
+            scattered: self.scattered.min(8),
+            cuts: self.cuts.min(3),
+        }
+    }
+}
+
 /// How much of a change arrived. Sectors are counted from the first that it touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
