@@ -108,12 +108,10 @@ pub fn run_case(case: &Case, dir: &Path, options: &Options, judge: &mut Judge) -
 pub fn unreadable(case: &Case) -> Option<&'static str> {
     let fixture = &case.fixture;
     match fixture.format {
-        // One sector of a header is all that changes.
-        _ if fixture.format.qed().is_some() => Some("QED images"),
+        _ if fixture.format.qed().is_some() && fixture.backing.is_some() => Some("overlays in QED"),
         _ if fixture.format.is_unresized() && fixture.backing.is_some() => {
             Some("overlays that are not resized")
         }
-        FormatOptions::Luks => Some("LUKS files"),
         _ if fixture.backing.as_ref().is_some_and(|backing| backing.absolute) => {
             Some("overlays that name what is behind them from the root")
         }

@@ -1,6 +1,7 @@
 //! Whether what a crash left is a good image.
 
 mod recovery;
+mod sealed;
 
 use std::collections::HashMap;
 
@@ -39,6 +40,8 @@ pub struct Step {
     /// What was asked for: without it, some grows over a longer backing file are refused.
     pub preallocation: Preallocation,
     preserved: Preserved,
+    /// All of a LUKS file as it was: what is encrypted means something at its place alone.
+    sealed: Image,
     kept: Kept,
     incompatible: u64,
     /// Whether guest data is encrypted.
@@ -120,6 +123,7 @@ impl Judge {
             zeros_beyond: !stale,
             preallocation: Preallocation::Off,
             preserved: Preserved::raw(content, image.len().min(new)),
+            sealed: Image::default(),
             kept: Kept::default(),
             incompatible: 0,
             encrypted: false,
@@ -134,6 +138,9 @@ impl Judge {
             step.encrypted = header.encrypted;
             let end = new.next_multiple_of(header.cluster());
             step.tail_was_zero = !content.extents().iter().any(|e| e.offset < end && e.offset + e.len > new);
+        }
+        if format == Format::Luks {
+            self::sealed::begin(&mut step, image)?;
         }
         if blocks::knows(format) {
             let reading = blocks::read(format, image).map_err(|what| Bad::new("corrupt", what))?;
@@ -258,6 +265,7 @@ impl Judge {
         let mut unclean = false;
         let (size, leaks, leaks_past_end) = match step.format {
             Format::Raw => (image.len(), 0, 0),
+            Format::Luks => (sealed::size(image)?, 0, 0),
             Format::Qcow2 => {
                 self.walk.walk(image);
                 unclean = step.incompatible & self.walk.header.incompatible & DIRTY != 0;
@@ -276,6 +284,7 @@ impl Judge {
         let to = if grown { step.new } else { 0 };
         match step.format {
             Format::Raw => step.preserved.check_raw(image, to),
+            Format::Luks => sealed::check(image, step, to),
             Format::Qcow2
                 if self.walk.header.incompatible | step.incompatible & DIRTY != step.incompatible =>
             {
@@ -296,7 +305,7 @@ impl Judge {
 
     /// instar's own check must come to the same.
     fn engine_check(&mut self, image: &mut Image, step: &Step, leaks: u64) -> Result<(), Bad> {
-        if step.format == Format::Raw {
+        if matches!(step.format, Format::Raw | Format::Luks) {
             return Ok(());
         }
         let request = check_request(step);

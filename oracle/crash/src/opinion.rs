@@ -87,8 +87,7 @@ pub fn second_opinion(
     let asked = Asked { qemu_img, dir, format: expected.format, encrypted: expected.encrypted, own };
     let info = json(&asked.accepted("info", &["--output=json", IMAGE])?)?;
     let seen = info["virtual-size"].as_u64();
-    let size =
-        if expected.format == Format::Raw { expected.size.next_multiple_of(512) } else { expected.size };
+    let size = if is_plain(expected.format) { expected.size.next_multiple_of(512) } else { expected.size };
     if seen != Some(size) {
         return Err(Bad::new("qemu-size", format!("qemu-img info says {seen:?} bytes, not {size}")));
     }
@@ -125,12 +124,14 @@ impl Asked<'_> {
             Format::Vhd => "vpc",
             Format::Vhdx => "vhdx",
             Format::Vmdk => "vmdk",
-            other => return Err(Bad::of_format(other)),
+            Format::Qed => "qed",
+            Format::Luks => "luks",
         };
         let mut args: Vec<String> = vec![verb.into()];
         if self.encrypted {
             args.extend(["--object", SECRET, "--image-opts"].map(Into::into));
-            args.extend(words.iter().map(|word| if *word == IMAGE { sealed() } else { (*word).to_owned() }));
+            let word = |word: &&str| if *word == IMAGE { sealed(format) } else { (*word).to_owned() };
+            args.extend(words.iter().map(word));
         } else {
             args.extend(["-f".into(), format.into()]);
             args.extend(words.iter().map(|word| (*word).to_owned()));
@@ -163,7 +164,7 @@ impl Asked<'_> {
     /// The check finds so many leaks and nothing else, and none once they are freed. Where none is found, there is
     /// nothing to free: refcounts past the end of the file are no leaks to any check.
     fn freed(&self, leaks: RangeInclusive<u64>) -> Result<(), Bad> {
-        if self.format == Format::Raw {
+        if is_plain(self.format) {
             return Ok(());
         }
         if checked(&self.ask("check", &["--output=json", IMAGE])?, leaks)? > 0 {
@@ -174,9 +175,15 @@ impl Asked<'_> {
     }
 }
 
+/// Whether the length of the file is all there is to check.
+const fn is_plain(format: Format) -> bool {
+    matches!(format, Format::Raw | Format::Luks)
+}
+
 /// The words by which an encrypted image is opened.
-fn sealed() -> String {
-    format!("driver=qcow2,file.filename={IMAGE},encrypt.key-secret=s")
+fn sealed(format: &str) -> String {
+    let key = if format == "luks" { "key-secret" } else { "encrypt.key-secret" };
+    format!("driver={format},file.filename={IMAGE},{key}=s")
 }
 
 fn accepted(what: &str, ran: Ran) -> Result<Ran, Bad> {

@@ -1,4 +1,4 @@
-//! Readers of VHD, VHDX and VMDK in memory, written from the formats' specifications and from what other programs are seen
+//! Readers of VHD, VHDX, VMDK and QED in memory, written from the formats' specifications and from what other programs are seen
 //! to make of images; nothing of the engine's is used. Disks of these formats lie in pieces in one file or in several.
 //!
 //! What a reader accepts is what every program must be able to open: the first thing that one of them is known to choke
@@ -6,6 +6,7 @@
 
 mod crc;
 mod log;
+mod qed;
 mod vhd;
 mod vhdx;
 mod vmdk;
@@ -54,6 +55,7 @@ pub fn read(format: Format, image: &Image) -> Result<Reading, String> {
         Format::Vhd => vhd::read(image),
         Format::Vhdx => vhdx::read(image),
         Format::Vmdk => vmdk::read(image),
+        Format::Qed => qed::read(image),
         other => Err(format!("{other:?} has no blocks")),
     }
 }
@@ -61,7 +63,7 @@ pub fn read(format: Format, image: &Image) -> Result<Reading, String> {
 /// Whether [`read`] knows images of this format.
 #[must_use]
 pub const fn knows(format: Format) -> bool {
-    matches!(format, Format::Vhd | Format::Vhdx | Format::Vmdk)
+    matches!(format, Format::Vhd | Format::Vhdx | Format::Vmdk | Format::Qed)
 }
 
 /// The names of the files that a VMDK descriptor says the disk is in; none if `image` is no such text.

@@ -1,4 +1,4 @@
-//! qemu-img on images that it does not resize: size, check and content as they are.
+//! qemu-img on images whose disk lies in blocks: size, check and content as they are.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use oracle_judge::subject::IMAGE;
 use super::{Asked, Expected, checked, json};
 use crate::judge::Bad;
 
-/// As [`super::second_opinion`]. A log is replayed first, for which it takes a repair; it checks no VHD.
+/// As [`super::second_opinion`]. A log is replayed first, for which it takes a repair; it checks no VHD. QED is all that it resizes, and
+/// only once it was looked at.
 pub(super) fn second_opinion(
     qemu_img: &Tool,
     dir: &Path,
@@ -32,5 +33,10 @@ pub(super) fn second_opinion(
     if expected.format != Format::Vhd {
         checked(&asked.ask("check", &["--output=json", IMAGE])?, 0..=0)?;
     }
-    asked.compared(content)
+    asked.compared(content)?;
+    if expected.format == Format::Qed {
+        asked.accepted("resize", &[IMAGE, &expected.new.to_string()])?;
+        checked(&asked.ask("check", &["--output=json", IMAGE])?, 0..=0)?;
+    }
+    Ok(())
 }
