@@ -208,8 +208,11 @@ impl Device {
     /// Where `count` sectors from `sector` of this file are on the device, if it has so many: no
     /// request reaches into the next file.
     fn at(&self, sector: u64, count: u64) -> Result<u64, SectorError> {
-        let end = sector.checked_add(count).filter(|end| *end <= layout::WINDOW_SECTORS);
-        end.map(|_| layout::window(self.file) + sector).ok_or(SectorError)
+        let windows = layout::Windows::of(self.table.files);
+        let end = sector.checked_add(count).filter(|end| *end <= windows.sectors());
+        end.filter(|_| self.file < layout::MAX_FILES as u64)
+            .map(|_| windows.first(self.file) + sector)
+            .ok_or(SectorError)
     }
 }
 

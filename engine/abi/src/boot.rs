@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn as_many_files_as_fit() {
         let info = BootInfo::new(&[3; MAX_FILES + 1], 9);
-        assert_eq!((info.files.get(), info.file_len(960), info.file_len(961)), (961, 3, 0));
+        assert_eq!((info.files.get(), info.file_len(4095), info.file_len(4096)), (4096, 3, 0));
         assert_eq!(info.file_len(u64::MAX), 0);
     }
 }

@@ -74,7 +74,7 @@ pub const CALL_TABLE: Area = Area::new(0x8_0000, 0x8_1000);
 /// One of the structures of [`crate::config`].
 pub const CONFIG: Area = Area::new(0x8_1000, 0x8_2000);
 /// The [`crate::boot::BootInfo`].
-pub const BOOT_INFO: Area = Area::new(0x8_2000, 0x8_4000);
+pub const BOOT_INFO: Area = Area::new(0x8_2000, 0x8_B000);
 /// Virtqueue and request headers of the block device.
 pub const QUEUE: Area = Area::new(0x10_0000, 0x10_1000);
 /// Debug and panic text on its way to the host.
@@ -129,38 +129,61 @@ pub const SECTOR: u64 = 512;
 /// [`SECTOR`] as a length in memory.
 pub const SECTOR_LEN: usize = 512;
 
-/// log2 of the sectors of a window.
+/// How one block device serves all files of a job: each has a window of the device's sectors, one behind the other. File
+/// 0 is the image.
 ///
-/// One block device serves all files of a job: file `i` lies from sector `i << WINDOW_BITS` on. A file
-/// offset is a signed 64-bit number, so no file reaches beyond 2^63 bytes, which is 2^54 sectors: every
-/// file fits its window whole, and a sector number has room for 2^10 windows. File 0 is the image.
-pub const WINDOW_BITS: u32 = 54;
-/// Sectors of a window.
-pub const WINDOW_SECTORS: u64 = 1 << WINDOW_BITS;
-/// Bytes of a window.
-pub const WINDOW_LEN: u64 = WINDOW_SECTORS * SECTOR;
+/// A file offset is a signed 64-bit number, so no file reaches beyond 2^63 bytes, 2^54 sectors: of up to 1,024 files each fits its
+/// window whole. Of more files, of which a disk in many extents has some, the windows are of 2^52 sectors, 2 EiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// log2 of the sectors of a window.
+    bits: u32,
+}
+
+impl Windows {
+    /// log2 of the sectors of a window that fits any file.
+    const WHOLE: u32 = 54;
+    /// log2 of those of a window among [`MAX_FILES`].
+    const MANY: u32 = 52;
+
+    /// Those of a job with so many files, [`MAX_FILES`] at most.
+    #[must_use]
+    pub const fn of(files: u64) -> Self {
+        Self { bits: if files <= 1 << (64 - Self::WHOLE) { Self::WHOLE } else { Self::MANY } }
+    }
+
+    /// First sector of file `file`.
+    #[must_use]
+    pub const fn first(self, file: u64) -> u64 {
+        file << self.bits
+    }
+
+    /// The file that `sector` belongs to, and the byte offset in it.
+    #[must_use]
+    pub const fn split(self, sector: u64) -> (u64, u64) {
+        (sector >> self.bits, (sector & (self.sectors() - 1)) * SECTOR)
+    }
+
+    /// Sectors of each.
+    #[must_use]
+    pub const fn sectors(self) -> u64 {
+        1 << self.bits
+    }
+
+    /// Bytes of each.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.sectors() * SECTOR
+    }
+}
+
 /// Most layers of a backing chain.
 pub const MAX_LAYERS: usize = 200;
-/// Most files that the extents of one disk have.
-pub const MAX_EXTENTS: usize = 960;
 /// Most files of a job: the image, its data file and the same of each layer behind it, or the image and its
 /// extents.
-pub const MAX_FILES: usize = {
-    let (chain, disk) = (2 + 2 * MAX_LAYERS, 1 + MAX_EXTENTS);
-    if chain > disk { chain } else { disk }
-};
-
-/// First sector of file `file`.
-#[must_use]
-pub const fn window(file: u64) -> u64 {
-    file << WINDOW_BITS
-}
-
-/// The file that `sector` belongs to, and the byte offset in it.
-#[must_use]
-pub const fn in_window(sector: u64) -> (u64, u64) {
-    (sector >> WINDOW_BITS, (sector & (WINDOW_SECTORS - 1)) * SECTOR)
-}
+pub const MAX_FILES: usize = 4096;
+/// Most files that the extents of one disk have: nearly 8 TiB in extents of 2 GiB, for which a host must allow as many open files.
+pub const MAX_EXTENTS: usize = MAX_FILES - 1;
 
 const _: () = {
     let mut i = 1;
@@ -173,7 +196,8 @@ const _: () = {
     // The contract of the layout, in numbers.
     assert!(CORE.base == 0x10000 && OPERATION.base == 0x20000 && OPERATION.len == 384 << 10);
     assert!(CALL_TABLE.base == 0x80000 && CONFIG.base == 0x81000 && QUEUE.base == 0x10_0000);
-    assert!(WINDOW_LEN == 1 << 63 && MAX_FILES as u64 <= u64::MAX >> WINDOW_BITS);
+    assert!(Windows::of(1).bytes() == 1 << 63 && MAX_FILES as u64 <= 1 << (64 - Windows::MANY));
+    assert!(2 + 2 * MAX_LAYERS <= MAX_FILES && MAX_EXTENTS < MAX_FILES);
     assert!(GUARD.end() == STACK.base && SCRATCH.len == 16 << 20);
     assert!(FAULT.base < 0x8000_0000, "fault stubs use a sign-extended 32-bit address");
 };
@@ -184,10 +208,15 @@ mod tests {
 
     #[test]
     fn windows_do_not_touch() {
-        for file in [0, 1, 401, 1023] {
-            assert_eq!(in_window(window(file)), (file, 0));
-            assert_eq!(in_window(window(file) + (WINDOW_SECTORS - 1)), (file, WINDOW_LEN - SECTOR));
+        for (files, last) in [(1, 0), (402, 401), (1024, 1023), (1025, 1024), (4096, 4095)] {
+            let windows = Windows::of(files);
+            for file in [0, 1, last] {
+                assert_eq!(windows.split(windows.first(file)), (file, 0));
+                let end = windows.first(file) + (windows.sectors() - 1);
+                assert_eq!(windows.split(end), (file, windows.bytes() - SECTOR));
+            }
         }
+        assert_eq!((Windows::of(1024).bytes(), Windows::of(1025).bytes()), (1 << 63, 1 << 61));
     }
 
     #[test]

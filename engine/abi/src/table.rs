@@ -62,7 +62,7 @@ pub struct CallTable {
     pub debug: Send,
     /// Sends the text of a panic and ends the job.
     pub panic: Panic,
-    /// Files that the device serves, each in its window ([`layout::window`]). The image is the first.
+    /// Files that the device serves, each in its window ([`layout::Windows`]). The image is the first.
     pub files: u64,
     /// Tells how long they are.
     pub file_len: FileLen,

@@ -16,7 +16,10 @@ use crate::others;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
 use crate::space;
-use instar_ops::{CreateRequest, Format, Label, OpError, Refusal, VmdkOptions, new_extent_name, new_extents};
+use instar_ops::{
+    CreateRequest, Format, Label, MAX_EXTENTS, OpError, Refusal, ResizeError, VmdkOptions, new_extent_name,
+    new_extents,
+};
 use instar_vmm::Stats;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -173,7 +176,11 @@ fn make_extents(extents: &mut ExtentFiles, file: &OsStr, request: &CreateRequest
     if request.format != Format::Vmdk {
         return Ok(());
     }
-    let names = (0..new_extents(request)).map(|n| new_extent_name(request, n)).collect::<Option<Vec<_>>>();
+    let count = new_extents(request);
+    if count > MAX_EXTENTS as u64 {
+        return Err(ResizeError::VmdkTooManyExtents { most: MAX_EXTENTS as u64 }.to_string());
+    }
+    let names = (0..count).map(|n| new_extent_name(request, n)).collect::<Option<Vec<_>>>();
     extents.create(&ImageName::new(file)?, &names.ok_or("the names of extents are too long")?)
 }
 

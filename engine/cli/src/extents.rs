@@ -10,6 +10,7 @@ use crate::image::Image;
 use crate::lock::{Claim, lock};
 use crate::message::{errno_text, shown};
 use crate::name::ImageName;
+use crate::open_files;
 use crate::others::identity;
 use instar_ops::{ExtentsAfter, InfoItem, InfoRequest, Name, next_extent_name};
 use std::ffi::OsStr;
@@ -58,6 +59,7 @@ impl ExtentFiles {
         let refused = |reason| CliError::Open { name: image.name.given(), reason };
         let mut seen = vec![identity(&image.file).map_err(refused)?];
         let mut all = Vec::new();
+        open_files::allow(items.len());
         for item in items {
             let InfoItem::Extent(extent) = item else { continue };
             if extent.name.is_empty() {
@@ -80,6 +82,7 @@ impl ExtentFiles {
     /// # Errors
     /// What to say. Those that were made are removed again.
     pub fn create(&mut self, image: &ImageName, names: &[Name]) -> Result<(), String> {
+        open_files::allow(self.all.len() + names.len());
         for name in names {
             let plain = !name.contains(&b'/') && name.as_slice() != b".." && !name.is_empty();
             let path = PathBuf::from(OsStr::from_bytes(&image.resolve(name)));

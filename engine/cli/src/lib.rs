@@ -25,6 +25,7 @@ mod keyval;
 mod lock;
 mod message;
 mod name;
+mod open_files;
 mod options;
 mod others;
 mod parts;

@@ -1,4 +1,4 @@
-//! The files behind the device, each in a window of its sectors ([`instar_abi::layout::window`]).
+//! The files behind the device, each in a window of its sectors ([`Windows`]).
 //!
 //! Whatever a request says, it reaches one file and stays in its window: the window comes from the
 //! number of its first sector, what follows is an offset in that file, and an [`Image`] refuses what
@@ -6,7 +6,7 @@
 
 use crate::image::{Buffer, Image, Seen};
 use crate::observe::Observer;
-use instar_abi::layout::{SECTOR, WINDOW_BITS, in_window};
+use instar_abi::layout::{SECTOR, Windows};
 use instar_ops::disk::{Direction, IoError};
 use std::os::fd::RawFd;
 
@@ -67,8 +67,12 @@ impl<'a> Files<'a> {
 
     /// Sectors of the device: up to the limit of the last file.
     pub fn capacity(&self) -> u64 {
-        let windows = self.files.len().saturating_sub(1) as u64;
-        (windows << WINDOW_BITS) + self.files.last().map_or(0, |file| file.limit / SECTOR)
+        let last = self.files.len().saturating_sub(1) as u64;
+        self.windows().first(last) + self.files.last().map_or(0, |file| file.limit / SECTOR)
+    }
+
+    fn windows(&self) -> Windows {
+        Windows::of(self.files.len() as u64)
     }
 
     /// Whether no file may be written.
@@ -97,10 +101,12 @@ impl<'a> Files<'a> {
         (direction, sector, len): (Direction, u64, u64),
         act: impl FnOnce(&mut Image<'a>, u64) -> bool,
     ) -> bool {
-        let (file, offset) = in_window(sector);
+        let windows = self.windows();
+        let (file, offset) = windows.split(sector);
         let image = usize::try_from(file).ok().and_then(|file| self.files.get_mut(file));
-        let Some(image) = image else {
-            let errno = libc::ENXIO.unsigned_abs();
+        let fits = offset.checked_add(len).is_some_and(|end| end <= windows.bytes());
+        let Some(image) = image.filter(|_| fits) else {
+            let errno = if fits { libc::ENXIO } else { libc::EFBIG }.unsigned_abs();
             self.failure.get_or_insert(IoError { direction, offset, len, errno });
             return false;
         };

@@ -3,7 +3,7 @@
 //! Nothing here knows what is in the image.
 
 use crate::observe::{Change, Observer};
-use instar_abi::layout::WINDOW_LEN;
+use instar_abi::layout::Windows;
 use instar_ops::disk::{Direction, IoError};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -112,14 +112,14 @@ impl<'a> Image<'a> {
         self.file.as_raw_fd()
     }
 
-    /// Refuses changes to what is only to be read, changes beyond the limit, and what leaves the file's
-    /// window. What is read beyond the limit, or beyond the end, is zeros: no harm in that.
+    /// Refuses changes to what is only to be read, changes beyond the limit, and offsets that no file has. What is read
+    /// beyond the limit, or beyond the end, is zeros: no harm in that.
     fn admit(&self, direction: Direction, offset: u64, len: u64) -> io::Result<()> {
         let write = direction == Direction::Write;
         if write && self.read_only {
             return Err(io::Error::from_raw_os_error(libc::EROFS));
         }
-        let limit = if write { self.limit } else { WINDOW_LEN };
+        let limit = if write { self.limit } else { Windows::of(1).bytes() };
         match offset.checked_add(len) {
             Some(end) if end <= limit => Ok(()),
             _ => Err(io::Error::from_raw_os_error(libc::EFBIG)),

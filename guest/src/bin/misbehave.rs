@@ -4,9 +4,7 @@
 use core::arch::asm;
 use core::hint::black_box;
 use core::ptr::with_exposed_provenance_mut as at;
-use instar_abi::layout::{
-    BLOCK, CONTROL, CORE, MEMORY_END, OPERATION, QUEUE, SECTOR, WINDOW_SECTORS, control,
-};
+use instar_abi::layout::{BLOCK, CONTROL, CORE, MEMORY_END, OPERATION, QUEUE, SECTOR, Windows, control};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_guest::{Guest, Misdeed, mmio, operation};
 use instar_ops::disk::{Direction, IoError};
@@ -103,7 +101,10 @@ fn run(guest: Guest) {
             reply(missing.map(|()| honest).map_err(OpError::Io));
         }
         Misdeed::CrossWindows => {
-            ask_device(WINDOW_SECTORS - 1, (scratch.as_ptr().addr() as u64, 2 * SECTOR));
+            ask_device(
+                Windows::of(files.count()).sectors() - 1,
+                (scratch.as_ptr().addr() as u64, 2 * SECTOR),
+            );
             reply(Ok(honest));
         }
         Misdeed::WrongDataFile => {

@@ -1,5 +1,6 @@
 //! VMDK: new images in both programs' words, and what `qemu-img` makes of resized ones, which it cannot make itself.
 
+mod extents;
 mod readers;
 
 use crate::Verdict;
@@ -48,6 +49,7 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
         all.push(Trial::test(name(&format!("shrink::{subformat}")), move || shrink(engine, subformat)));
         all.push(Trial::test(name(&format!("fill::{subformat}")), move || fill(engine, subformat)));
     }
+    all.extend(extents::trials(engine));
     all.extend(readers::trials(engine));
     all
 }

@@ -21,6 +21,7 @@ pub fn run(kvm: &Kvm, confinement: Confinement, job: Job<'_>, pipe: PipeWriter) 
     // Also when it unwinds: the frames below are the parent's, and its temporary files not ours to remove.
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let mut teller = Teller::new(kvm, confinement, &job, pipe);
+        close_streams(&teller.descriptors);
         let Job { operation, config, files, limits, .. } = job;
         let end = die_with_parent().and_then(|()| {
             machine::run(kvm, Job { operation, config, files, listener: &mut teller, limits })
@@ -34,6 +35,17 @@ pub fn run(kvm: &Kvm, confinement: Confinement, job: Job<'_>, pipe: PipeWriter) 
 fn exit(code: i32) -> ! {
     // SAFETY: no memory is touched, and nothing runs at exit.
     unsafe { libc::_exit(code) }
+}
+
+/// Closes what this process neither reads nor writes, so that a disk in as many files as may be open leaves room for its
+/// virtual machine. Standard error stays until the guest runs: a panic of our own is told there.
+fn close_streams(kept: &[RawFd]) {
+    for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+        if !kept.contains(&stream) {
+            // SAFETY: nothing here uses the stream again: the process ends without giving anything back.
+            unsafe { libc::close(stream) };
+        }
+    }
 }
 
 /// A job that nobody waits for ends, so that the lock on its image does.

@@ -1,9 +1,14 @@
 //! Requests that stay in their window, and requests that do not.
 
 use super::*;
-use instar_abi::layout::{WINDOW_SECTORS, window};
+use instar_abi::layout::Windows;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+
+/// First sector of a file among three.
+fn window(file: u64) -> u64 {
+    Windows::of(3).first(file)
+}
 
 fn file(byte: u8) -> File {
     let file = tempfile::tempfile().unwrap();
@@ -82,7 +87,7 @@ fn there_is_no_fourth_file() {
 fn a_window_ends_where_it_ends() {
     let on_disk = [file(1), file(2), file(3)];
     let mut files = three(&on_disk);
-    let last = WINDOW_SECTORS - 1;
+    let last = Windows::of(3).sectors() - 1;
     assert_eq!(read(&mut files, last - 1, 512), Some(vec![0; 512]));
     assert_eq!(errno(&files), 0);
     assert_eq!(read(&mut files, last, 1024), None);
@@ -100,4 +105,22 @@ fn a_write_stays_below_the_limit_of_its_own_file() {
     assert!(write(&mut files, 4, 512), "the image's limit");
     assert!(!write(&mut files, window(1) + 4, 512), "the data file's");
     assert_eq!(on_disk[1].metadata().unwrap().len(), 1024);
+}
+
+/// With more files than fit whole, windows are smaller; no request leaves its own.
+#[test]
+fn many_files_have_smaller_windows() {
+    let (image, extent) = (file(1), file(2));
+    let mut files = Files::only(Image::new(&image, 1024, 4096, false));
+    for _ in 0..1500 {
+        files.push(Image::new(&extent, 1024, 1024, true));
+    }
+    let windows = Windows::of(1501);
+    assert_eq!(windows.sectors(), 1 << 52);
+    assert_eq!(read(&mut files, windows.first(1500), 512), Some(vec![2; 512]));
+    assert_eq!(read(&mut files, windows.sectors() - 1, 512), Some(vec![0; 512]));
+    assert_eq!(errno(&files), 0);
+    assert_eq!(read(&mut files, windows.sectors() - 1, 1024), None);
+    assert_eq!(errno(&files), libc::EFBIG);
+    assert_eq!(files.capacity(), windows.first(1500) + 2);
 }
