@@ -97,10 +97,14 @@ fn sum(bytes: &mut [u8], start: usize, len: usize, at: usize) {
 /// The CRC-32C of a VHDX's structure, at its fifth byte.
 fn crc(bytes: &mut [u8], start: usize, len: usize) {
     copy(bytes, start + 4, &[0; 4]);
-    let part = bytes.get(start..start + len).unwrap_or_default();
-    let crc = part.iter().fold(u32::MAX, |crc, byte| {
+    let sum = crc32c(bytes.get(start..start + len).unwrap_or_default());
+    copy(bytes, start + 4, &sum.to_le_bytes());
+}
+
+/// The CRC-32C of some bytes.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
         let crc = crc ^ u32::from(*byte);
         (0..8).fold(crc, |crc, _| crc >> 1 ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
-    });
-    copy(bytes, start + 4, &(!crc).to_le_bytes());
+    })
 }

@@ -2,9 +2,9 @@
 
 use crate::answers::{Answers, from_json, to_json};
 use crate::excuse::{EXCUSES, Excuse};
-use crate::{HostileError, Recipe, Spoil, UNRESIZED, unresized};
+use crate::face::face;
+use crate::{HostileError, Recipe, Spoil, UNRESIZED, bench};
 use oracle_case::child::{self, Ending};
-use oracle_judge::sparse::fingerprint;
 use oracle_judge::subject::{Family, IMAGE, Ran};
 use oracle_judge::text::{differences, normalised};
 use oracle_judge::{JudgeError, Subject};
@@ -113,7 +113,7 @@ impl Court<'_> {
         let image = dir.join(IMAGE);
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
         if UNRESIZED.contains(recipe) {
-            return unresized::judge(self, (recipe, spoil), bytes, dir);
+            return bench::judge(self, (recipe, spoil), bytes, dir);
         }
         let mut sentences = Vec::new();
         for question in Question::ALL {
@@ -137,7 +137,7 @@ impl Court<'_> {
             ours.splice(0..0, ["--qemu-version".into(), version.to_string()]);
         }
         let l = run(self.instar, dir, verb, &ours)?;
-        let r = from_json(&self.told(verb, &words, dir, |ran| Ok(to_json(ran)))?);
+        let r = self.said(verb, &words, dir)?;
         if let Some(verdict) = ended_oddly(&l, &r) {
             return Ok(verdict);
         }
@@ -174,7 +174,7 @@ impl Court<'_> {
         let after = std::fs::read(&image).map_err(HostileError::io(&image))?;
         let our_state = if ours.success() { Some(self.condition(recipe, dir)?) } else { None };
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
-        let told = self.told("resize", &words, dir, |ran| {
+        let told = self.told(("resize", "state"), &words, dir, |ran| {
             let state = if ran.success() { Some(self.condition(recipe, dir)?) } else { None };
             Ok(json!({ "ran": to_json(ran), "state": state.map(|(size, health)| json!([size, health.code()])) }))
         })?;
@@ -202,27 +202,32 @@ impl Court<'_> {
     /// The virtual size that qemu-img reads, and what its check thinks of the image.
     fn condition(&self, recipe: &Recipe, dir: &Path) -> Result<(Value, Health), HostileError> {
         let words = recipe.words("info", &["--output=json"], &[]);
-        let size = self
-            .told("info", &words, dir, |ran| Ok(answer(ran).unwrap_or_default()["virtual-size"].clone()))?;
+        let size = self.told(("info", "size"), &words, dir, |ran| {
+            Ok(answer(ran).unwrap_or_default()["virtual-size"].clone())
+        })?;
         let words = recipe.words("check", &["--output=json"], &[]);
-        let code = self.told("check", &words, dir, |ran| match ran.ending {
+        let code = self.told(("check", "code"), &words, dir, |ran| match ran.ending {
             Ending::Exit(code) => Ok(json!(code)),
             _ => Ok(Value::Null),
         })?;
         Ok((size, Health::of(&code)))
     }
 
-    /// What `keep` makes of what qemu-img does, which may have been seen before.
-    fn told(
+    /// What qemu-img says, which may have been heard before.
+    pub(crate) fn said(&self, verb: &str, words: &[String], dir: &Path) -> Result<Ran, HostileError> {
+        Ok(from_json(&self.told((verb, "all"), words, dir, |ran| Ok(to_json(ran)))?))
+    }
+
+    /// What `keep`, whose name is `kept`, makes of what qemu-img does, which may have been seen before.
+    pub(crate) fn told(
         &self,
-        verb: &str,
+        (verb, kept): (&str, &str),
         words: &[String],
         dir: &Path,
         keep: impl FnOnce(&Ran) -> Result<Value, HostileError>,
     ) -> Result<Value, HostileError> {
-        let image = dir.join(IMAGE);
-        let bytes = fingerprint(&image)?;
-        let key = format!("{} {verb} {} {bytes}", self.qemu.name(), words.join(" "));
+        let bytes = face(&dir.join(IMAGE))?;
+        let key = format!("{} {verb} {} {kept} {bytes}", self.qemu.name(), words.join(" "));
         self.answers.remembered(key, || keep(&run(self.qemu, dir, verb, words)?))
     }
 }

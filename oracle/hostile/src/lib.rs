@@ -9,14 +9,18 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod bench;
 mod code;
 mod court;
 mod error;
 mod excuse;
+mod face;
 mod field;
 mod image;
+mod kept;
 mod other;
 mod recipe;
+mod runs;
 mod spoil;
 mod unresized;
 

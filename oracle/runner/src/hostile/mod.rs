@@ -51,7 +51,8 @@ pub struct HostileArgs {
     /// Where the archived versions of qemu-img are.
     #[arg(long, value_name = "DIR")]
     archive: Option<PathBuf>,
-    /// Keep what qemu-img answers in this file, and do not ask again what it has.
+    /// Keep what qemu-img answers in this file, and do not ask again what it has. The good images, which are another
+    /// each time they are made, are kept in the directory FILE.images.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
     /// Where to keep an image of each kind of divergence.
@@ -134,7 +135,11 @@ fn jobs(args: &HostileArgs, tools: &Tools, dir: &Path) -> Result<Vec<Job>> {
         |recipe: &&Recipe| args.recipe.is_empty() || args.recipe.iter().any(|name| name == recipe.name);
     let mut jobs = Vec::new();
     for recipe in RECIPES.iter().chain(OTHERS).chain(UNRESIZED).filter(wanted) {
-        let good = Arc::new(recipe.make(&dir.join(recipe.name), tools)?);
+        let place = dir.join(recipe.name);
+        let good = Arc::new(match &args.answers {
+            Some(answers) => recipe.take(&place, tools, &answers.with_added_extension("images"))?,
+            None => recipe.make(&place, tools)?,
+        });
         let all = match fields_of(recipe.format, &good) {
             Some(fields) => spoils_of(fields, &good),
             None => spoils(&good),
