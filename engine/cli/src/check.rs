@@ -51,7 +51,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
         finished = engine.check(&image.file, &extents.files(), &request, &mut show_finding)?;
     }
     drop(extents);
-    let report = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
+    let report = finished.result.map_err(|e| CliError::from_check(e, &image.name.given()))?;
     if !args.quiet {
         to_stdout(&match args.output {
             Output::Human => check_text(&report),

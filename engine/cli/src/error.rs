@@ -45,6 +45,14 @@ pub enum CliError {
     /// The image's format has nothing to check; the exit code says so.
     #[error("{}", Refusal::NoChecks)]
     ChecksUnsupported,
+    /// The check could not be completed, and there is more to say than that.
+    #[error("ERROR {what}")]
+    CheckFailed {
+        /// What was in the way, with a hint on a line of its own perhaps.
+        what: String,
+        /// The same as an error of the system.
+        reason: &'static str,
+    },
     /// The virtual machine failed.
     #[error("{}", vmm_text(.0))]
     Vmm(#[from] VmmError),
@@ -63,6 +71,35 @@ impl CliError {
                  performing such an operation, make sure there is no important data there.",
             ),
             _ => None,
+        }
+    }
+
+    /// What follows the error on a line of its own.
+    #[must_use]
+    pub fn outcome(&self) -> Option<String> {
+        match self {
+            Self::CheckFailed { reason, .. } => Some(format!("Check failed: {reason}")),
+            _ => None,
+        }
+    }
+
+    /// The failure of a check of the image called `name`.
+    #[must_use]
+    pub fn from_check(error: OpError, name: &str) -> Self {
+        let too_large = |what| Self::CheckFailed { what, reason: "File too large" };
+        match error {
+            OpError::Image(ImageError::SnapshotsTooMany { overhanging }) => too_large(format!(
+                "snapshot table too large\nYou can force-remove all {overhanging} overhanging snapshots with \
+                 qemu-img check -r all"
+            )),
+            OpError::Image(
+                e @ (ImageError::SnapshotExtra { .. } | ImageError::SnapshotTableTooBig { .. }),
+            ) => too_large(format!("failed to read the snapshot table: {e}")),
+            OpError::Image(ImageError::SnapshotOffset) => Self::CheckFailed {
+                what: "snapshot table offset invalid".to_owned(),
+                reason: "Invalid argument",
+            },
+            _ => Self::from_op(error, name),
         }
     }
 

@@ -26,6 +26,9 @@ impl Program {
     /// Puts an error on standard error.
     pub fn error(&self, error: &CliError) {
         to_stderr(&format!("{}: {error}", self.0));
+        if let Some(outcome) = error.outcome() {
+            to_stderr(&format!("{}: {outcome}", self.0));
+        }
         if let Some(warning) = error.warning() {
             self.warning(warning);
         }

@@ -103,8 +103,8 @@ numbered_errors! {
         120 BackingOffset => "Invalid backing file offset",
         /// A backing file name longer than 1023 bytes or than the cluster.
         121 BackingTooLong => "Backing file name too long",
-        /// More than 65536 snapshots, or more than their table may hold.
-        122 SnapshotsTooMany => "Snapshot table too large",
+        /// More than 65536 snapshots, by so many.
+        122 SnapshotsTooMany { overhanging } => "Snapshot table too large",
         /// The snapshot table lies where it cannot.
         123 SnapshotOffset => "Snapshot table offset invalid",
         /// A header extension that runs out of its cluster.
@@ -125,8 +125,10 @@ numbered_errors! {
         131 NoCryptoHeader => "Missing CRYPTO header for crypt method 2",
         /// A bitmap directory that cannot be right.
         132 BitmapDirectory { offset } => "Image is corrupt: the bitmap directory at offset {offset:#x} is invalid",
-        /// A snapshot table that cannot be right.
-        133 SnapshotTable { offset } => "Image is corrupt: the snapshot table at offset {offset:#x} is invalid",
+        /// An entry of the snapshot table whose extra data nobody reads to its end. 133 was another one.
+        134 SnapshotExtra { entry } => "Too much extra metadata in snapshot table entry {entry}\nYou can force-remove this extra metadata with qemu-img check -r all",
+        /// More than 64 MiB of snapshot table: so many entries lie behind that.
+        135 SnapshotTableTooBig { overhanging } => "Snapshot table is too big\nYou can force-remove all {overhanging} overhanging snapshots with qemu-img check -r all",
         /// No QED magic.
         150 NotQed => "Image not in QED format",
         /// QED features that nobody here knows.

@@ -1,4 +1,4 @@
-//! What `check` finds in images of formats that `qemu-img` does not check, or hardly: the words are ours.
+//! What `check` finds that a number and two details tell. Where `qemu-img` finds it, too, the words are its own.
 
 use instar_formats::numbered_errors;
 
@@ -77,6 +77,18 @@ numbered_errors! {
         1309 VmdkDirectory { sector } => "a grain directory cannot be at sector {sector}",
         /// As above.
         1310 VmdkOverlap { sector } => "two tables or directories are at sector {sector}",
+        /// Snapshots beyond the most that there may be.
+        1400 SnapshotsOverhanging { count } => "{count} overhanging snapshots",
+        /// Snapshots whose entries lie behind the most that a table may have.
+        1401 SnapshotsTooBig { count } => "{count} overhanging snapshots (snapshot table is too big)",
+        /// Extra data of a snapshot that nobody reads to its end, in bytes.
+        1402 SnapshotExtra { entry, len } => "too much extra metadata in snapshot table entry {entry} ({len} > 1024)",
+        /// A snapshot lacks what version 3 demands.
+        1403 SnapshotIncomplete { entry } => "snapshot table entry {entry} is incomplete",
+        /// The L1 table of a snapshot lies where it cannot.
+        1404 SnapshotL1Offset { entry, offset } => "snapshot table entry {entry} l1_offset={offset:#x}: L1 table is not cluster aligned; snapshot table entry corrupted",
+        /// The L1 table of a snapshot has more entries than it can.
+        1405 SnapshotL1Size { entry, entries } => "snapshot table entry {entry} l1_size={entries:#x}: L1 table is too large; snapshot table entry corrupted",
         /// Of a flat extent.
         1311 VmdkFlatShort { extent, bytes } => "extent {extent} needs {bytes} bytes, which its file does not have",
     }
@@ -87,5 +99,14 @@ impl Damage {
     #[must_use]
     pub const fn is_leak(&self) -> bool {
         matches!(self, Self::VhdLeftover { .. })
+    }
+
+    /// Whether its repair takes something away.
+    #[must_use]
+    pub const fn is_discarded(&self) -> bool {
+        matches!(
+            self,
+            Self::SnapshotsOverhanging { .. } | Self::SnapshotsTooBig { .. } | Self::SnapshotExtra { .. }
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! Finding out what an image is: the start of every operation on one that exists.
 
 use crate::encryption::luks_header;
-use crate::{Format, OpError, ReadAt};
+use crate::{Format, ImageError, OpError, ReadAt};
 use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::PARSE_LEN;
@@ -47,6 +47,21 @@ pub(crate) fn open<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Ope
     }
 }
 
+/// As [`open`], for a repair: a qcow2 header may count more snapshots than there can be.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_repairable<R: ReadAt>(disk: &mut R, named: Option<Format>) -> Result<Opened, OpError> {
+    match open(disk, named) {
+        Err(OpError::Image(ImageError::SnapshotsTooMany { .. })) => {
+            let mut head = [0; PARSE_LEN];
+            disk.read_at(0, &mut head)?;
+            Ok(Opened::Qcow2(Header::parse_repairable(&head, disk.len())?))
+        }
+        opened => opened,
+    }
+}
+
 fn probed<R: ReadAt>(disk: &mut R) -> Result<Format, OpError> {
     let mut head = [0; HEAD_LEN];
     let mut footer = [0; VHD_FOOTER_LEN];
@@ -86,8 +101,8 @@ fn qed_header<R: ReadAt>(disk: &mut R) -> Result<qed::Header, OpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Refusal;
     use crate::testing::{MemDisk, fresh_qcow2};
-    use crate::{ImageError, Refusal};
 
     #[test]
     fn an_image_is_what_it_seems_unless_named() {

@@ -49,6 +49,7 @@ fn text(finding: &CheckFinding) -> Option<String> {
         CheckFinding::NeedsRebuild => "ERROR need to rebuild refcount structures".to_owned(),
         CheckFinding::Rebuilding => "Rebuilding refcount structure".to_owned(),
         CheckFinding::Damage { what, fixed: false } if what.is_leak() => format!("Leaked {what}"),
+        CheckFinding::Damage { what, fixed: true } if what.is_discarded() => format!("Discarding {what}"),
         CheckFinding::Damage { what, fixed } => format!("{} {what}", verb(fixed)),
         CheckFinding::Unclean => return None,
     })

@@ -13,7 +13,7 @@ pub const LEN_V3: u64 = 104;
 /// How many bytes from the start of the file [`Header::parse`] wants.
 pub const PARSE_LEN: usize = 512;
 
-/// Byte offsets of the fields that a resize changes.
+/// Byte offsets of the fields that a resize or a repair changes.
 pub mod at {
     /// Virtual size in bytes, u64.
     pub const SIZE: usize = 24;
@@ -25,6 +25,10 @@ pub mod at {
     pub const REFCOUNT_TABLE_OFFSET: usize = 48;
     /// Clusters of the refcount table, u32.
     pub const REFCOUNT_TABLE_CLUSTERS: usize = 56;
+    /// Snapshots, u32.
+    pub const SNAPSHOTS: usize = 60;
+    /// Offset of the snapshot table, u64.
+    pub const SNAPSHOTS_OFFSET: usize = 64;
     /// Autoclear feature bits, u64 (version 3).
     pub const AUTOCLEAR: usize = 88;
 }
@@ -81,6 +85,8 @@ pub struct Header {
     pub refcount_table_clusters: u64,
     /// Internal snapshots.
     pub snapshots: u32,
+    /// Those that the header claims beyond the most that there may be.
+    pub overhanging: u32,
     /// Byte offset of the snapshot table.
     pub snapshots_offset: u64,
     /// Byte offset of the backing file name, 0 for none.
@@ -105,6 +111,18 @@ impl Header {
     /// # Errors
     /// [`ImageError`] names the field that makes no sense.
     pub fn parse(head: &[u8; PARSE_LEN], file_len: u64) -> Result<Self, ImageError> {
+        let header = Self::parse_repairable(head, file_len)?;
+        match u64::from(header.overhanging) {
+            0 => Ok(header),
+            overhanging => Err(ImageError::SnapshotsTooMany { overhanging }),
+        }
+    }
+
+    /// The same for a repair: of too many snapshots it has those that may be there.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_repairable(head: &[u8; PARSE_LEN], file_len: u64) -> Result<Self, ImageError> {
         if be32(head, 0) != MAGIC {
             return Err(ImageError::NotQcow2);
         }
@@ -147,8 +165,9 @@ impl Header {
             l1_offset: be64(head, at::L1_OFFSET),
             refcount_table_offset: be64(head, at::REFCOUNT_TABLE_OFFSET),
             refcount_table_clusters: u64::from(be32(head, at::REFCOUNT_TABLE_CLUSTERS)),
-            snapshots: be32(head, 60),
-            snapshots_offset: be64(head, 64),
+            snapshots: be32(head, at::SNAPSHOTS).min(MAX_SNAPSHOTS),
+            overhanging: be32(head, at::SNAPSHOTS).saturating_sub(MAX_SNAPSHOTS),
+            snapshots_offset: be64(head, at::SNAPSHOTS_OFFSET),
             backing_offset: be64(head, 8),
             backing_len: if be64(head, 8) == 0 { 0 } else { be32(head, 16) },
             incompatible,
@@ -195,10 +214,7 @@ impl Header {
         if misplaced(self.refcount_table_offset) || self.refcount_table_offset == 0 {
             return Err(ImageError::RefcountTableOffset { offset: self.refcount_table_offset });
         }
-        if self.snapshots > MAX_SNAPSHOTS {
-            return Err(ImageError::SnapshotsTooMany);
-        }
-        if self.snapshots > 0 && misplaced(self.snapshots_offset) {
+        if misplaced(self.snapshots_offset) {
             return Err(ImageError::SnapshotOffset);
         }
         if self.l1_entries > MAX_L1_ENTRIES {

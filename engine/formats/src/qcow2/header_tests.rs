@@ -60,8 +60,9 @@ fn each_field_is_refused_by_name() {
         (E::TooBig, &|h| put_be64(h, at::SIZE, 1 << 62)),
         (E::BackingOffset, &|h| put_be64(h, 8, 65537)),
         (E::BackingTooLong, &|h| (put_be64(h, 8, 600), put_be32(h, 16, 1024)).0),
-        (E::SnapshotsTooMany, &|h| put_be32(h, 60, 65537)),
+        (E::SnapshotsTooMany { overhanging: 1 }, &|h| put_be32(h, 60, 65537)),
         (E::SnapshotOffset, &|h| (put_be32(h, 60, 1), put_be64(h, 64, 3)).0),
+        (E::SnapshotOffset, &|h| put_be64(h, 64, 3)),
     ];
     for (expected, change) in table {
         assert_eq!(with(change).unwrap_err(), expected);

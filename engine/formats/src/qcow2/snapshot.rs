@@ -8,23 +8,27 @@ use crate::bytes::{be16, be32, be64, index};
 use crate::io::ReadAt;
 
 /// Length in bytes of what every entry has.
-const FIXED_LEN: usize = 40;
+pub const FIXED_LEN: usize = 40;
 /// Longest extra data of an entry that QEMU reads, in bytes.
-const MAX_EXTRA: u64 = 1024;
+pub const MAX_EXTRA: u64 = 1024;
 /// Longest snapshot table that QEMU reads, in bytes.
 const MAX_TABLE: u64 = 64 << 20;
 /// Extra data that version 3 demands: vm state size and disk size.
 const V3_EXTRA: u64 = 16;
 /// Extra data that is understood here: those two and the instruction counter.
-const KNOWN_EXTRA: usize = 24;
+pub const KNOWN_EXTRA: usize = 24;
 /// An instruction counter that was not recorded.
-const NO_ICOUNT: u64 = u64::MAX;
+pub const NO_ICOUNT: u64 = u64::MAX;
 
 /// An entry of the snapshot table. Names stay in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotEntry {
+    /// Its place in the table, from 0.
+    pub index: u64,
     /// Byte offset of the entry in the file.
     pub offset: u64,
+    /// Length of its extra data in bytes.
+    pub extra_len: u64,
     /// Byte offset of its L1 table.
     pub l1_offset: u64,
     /// Entries of that table.
@@ -57,6 +61,30 @@ impl SnapshotEntry {
     pub const fn name_offset(&self) -> u64 {
         self.id_offset.saturating_add(self.id_len)
     }
+
+    /// Whether it has more extra data than QEMU reads.
+    #[must_use]
+    pub const fn has_excess(&self) -> bool {
+        self.extra_len > MAX_EXTRA
+    }
+
+    /// Length in bytes of the extra data that it should have: no more than is read, and no less than its version demands.
+    #[must_use]
+    pub fn fitting_extra(&self) -> u64 {
+        if self.incomplete { KNOWN_EXTRA as u64 } else { self.extra_len.min(MAX_EXTRA) }
+    }
+
+    /// Length in bytes of the entry with that extra data.
+    #[must_use]
+    pub fn fitting_len(&self) -> u64 {
+        let names = self.id_len.saturating_add(self.name_len);
+        padded((FIXED_LEN as u64).saturating_add(self.fitting_extra()).saturating_add(names))
+    }
+}
+
+/// What follows `end` bytes begins at a multiple of 8.
+const fn padded(end: u64) -> u64 {
+    end.saturating_add(7) & !7
 }
 
 /// Walks the snapshot table.
@@ -64,8 +92,10 @@ impl SnapshotEntry {
 pub struct Snapshots {
     start: u64,
     next: u64,
+    count: u32,
     left: u32,
     version: u32,
+    repairable: bool,
 }
 
 impl Snapshots {
@@ -75,15 +105,23 @@ impl Snapshots {
         Self {
             start: header.snapshots_offset,
             next: header.snapshots_offset,
+            count: header.snapshots,
             left: header.snapshots,
             version: header.version,
+            repairable: false,
         }
+    }
+
+    /// The same, whose entries may have too much extra data.
+    #[must_use]
+    pub const fn repairable(header: &Header) -> Self {
+        Self { repairable: true, ..Self::new(header) }
     }
 
     /// The next entry, or `None` at the end.
     ///
     /// # Errors
-    /// The device's, or [`ImageError::SnapshotTable`].
+    /// The device's, [`ImageError::SnapshotExtra`] or [`ImageError::SnapshotTableTooBig`].
     pub fn next<R: ReadAt + ?Sized>(
         &mut self,
         image: &mut R,
@@ -93,23 +131,23 @@ impl Snapshots {
             return Ok(None);
         };
         let offset = self.next;
-        let invalid = ImageError::SnapshotTable { offset };
+        let entry = u64::from(self.count.saturating_sub(self.left));
         let mut fixed = [0; FIXED_LEN];
         let mut extra = [0; KNOWN_EXTRA];
         reader.exact(image, offset, MAX_TABLE, &mut fixed)?;
         let extra_len = u64::from(be32(&fixed, 36));
-        if extra_len > MAX_EXTRA {
-            return Err(invalid.into());
+        if extra_len > MAX_EXTRA && !self.repairable {
+            return Err(ImageError::SnapshotExtra { entry }.into());
         }
         let known = extra.get_mut(..index(extra_len).min(KNOWN_EXTRA)).unwrap_or_default();
         let extra_at = offset.saturating_add(FIXED_LEN as u64);
         reader.exact(image, extra_at, MAX_TABLE, known)?;
-        let entry = self.decode(offset, &fixed, &extra, extra_len);
-        self.next = entry.name_offset().saturating_add(entry.name_len).saturating_add(7) & !7;
-        self.left = left;
-        if self.len() > MAX_TABLE {
-            return Err(invalid.into());
+        let entry = self.decode((offset, entry), &fixed, &extra, extra_len);
+        let next = padded(entry.name_offset().saturating_add(entry.name_len));
+        if next.saturating_sub(self.start) > MAX_TABLE {
+            return Err(ImageError::SnapshotTableTooBig { overhanging: u64::from(self.left) }.into());
         }
+        (self.next, self.left) = (next, left);
         Ok(Some(entry))
     }
 
@@ -125,10 +163,18 @@ impl Snapshots {
         self.len() == 0
     }
 
-    fn decode(&self, offset: u64, fixed: &[u8], extra: &[u8], extra_len: u64) -> SnapshotEntry {
+    fn decode(
+        &self,
+        (offset, index): (u64, u64),
+        fixed: &[u8],
+        extra: &[u8],
+        extra_len: u64,
+    ) -> SnapshotEntry {
         let recorded = |at: usize| (extra_len >= (at as u64).saturating_add(8)).then(|| be64(extra, at));
         SnapshotEntry {
+            index,
             offset,
+            extra_len,
             l1_offset: be64(fixed, 0),
             l1_entries: u64::from(be32(fixed, 8)),
             id_offset: offset.saturating_add(FIXED_LEN as u64).saturating_add(extra_len),

@@ -3,7 +3,7 @@
 use super::Buffers;
 use super::mapping::{self, L1};
 use super::tally::{Place, Tally};
-use crate::{Disk, Fault, ImageError, OpError, ReadAt, Table};
+use crate::{CheckFinding, Damage, Disk, ImageError, OpError, ReadAt, Table};
 use instar_formats::bytes::be64;
 use instar_formats::qcow2::Extensions;
 use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, table_entry};
@@ -20,7 +20,7 @@ pub(super) fn snapshots<D: Disk>(
     buffers: &mut Buffers<'_>,
     tally: &mut Tally<'_>,
 ) -> Result<(), OpError> {
-    let mut table = Snapshots::new(&tally.header);
+    let mut table = Snapshots::repairable(&tally.header);
     while let Some(entry) = table.next(disk, &mut buffers.list)? {
         snapshot(disk, buffers, tally, &entry)?;
     }
@@ -36,15 +36,24 @@ fn snapshot<D: Disk>(
     entry: &SnapshotEntry,
 ) -> Result<(), OpError> {
     let named_by = Place { table: Table::L1, offset: entry.offset, value: entry.l1_offset };
-    if entry.incomplete {
-        tally.invalid(named_by, Fault::Other, [0; 2]);
-    }
-    if tally.geometry().in_cluster(entry.l1_offset) != 0 || entry.l1_entries > MAX_L1_ENTRIES {
-        tally.invalid(named_by, Fault::Other, [0; 2]);
+    if let Some(what) = misplaced(tally, entry) {
+        if tally.judging() {
+            tally.find(CheckFinding::Damage { what, fixed: false });
+        }
         return Ok(());
     }
     let l1 = L1 { offset: entry.l1_offset, entries: entry.l1_entries, active: false, named_by };
     Ok(mapping::count(disk, buffers, tally, l1)?)
+}
+
+/// What keeps the L1 table of a snapshot from being walked.
+fn misplaced(tally: &Tally<'_>, entry: &SnapshotEntry) -> Option<Damage> {
+    let SnapshotEntry { index, l1_offset, l1_entries, .. } = *entry;
+    if tally.geometry().in_cluster(l1_offset) != 0 {
+        return Some(Damage::SnapshotL1Offset { entry: index, offset: l1_offset });
+    }
+    let too_many = l1_entries > MAX_L1_ENTRIES;
+    too_many.then_some(Damage::SnapshotL1Size { entry: index, entries: l1_entries })
 }
 
 /// Counts the encryption header.

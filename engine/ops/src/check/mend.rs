@@ -1,7 +1,8 @@
 //! Resizing an image that was not closed properly: its refcounts may be stale, and are repaired first.
 
 use super::longer::Longer;
-use super::{ADDED, prepare, repair};
+use super::repair::{self, Done};
+use super::snapshots;
 use crate::open::{Opened, open};
 use crate::{
     CheckFinding, Companions, Disk, Format, OpError, ReadAt, Refusal, Repair, ResizeOutcome, ResizeRequest,
@@ -53,16 +54,16 @@ fn mend<D: Disk>(
     header.check_files()?;
     let mut extensions = Extensions::new(&header);
     while extensions.next(disk)?.is_some() {}
-    let (mut buffers, mut tally) = prepare(header, (disk.len(), ADDED), scratch, findings);
-    tally.find(CheckFinding::Unclean);
-    match repair::once(disk, &mut buffers, &mut tally, Repair::All) {
+    snapshots::refuse_unreadable(disk, &header, scratch)?;
+    findings(CheckFinding::Unclean);
+    let Done { report, mut header, shown } = match repair::once(disk, header, Repair::All, scratch, findings)
+    {
         Err(OpError::Refused(Refusal::CheckFailed)) => return Err(Refusal::DirtyBeyondRepair.into()),
         done => done?,
-    }
+    };
     // Entries that cannot be right are for whoever meets them; refcounts that are wrong are not.
-    let shown = &tally.shown;
-    if tally.report.check_errors != 0 || shown.too_low != 0 || shown.overflow || shown.unwalked {
+    if report.check_errors != 0 || shown.too_low != 0 || shown.overflow || shown.unwalked {
         return Err(Refusal::DirtyBeyondRepair.into());
     }
-    Ok(repair::clear_bits(disk, &mut tally, Incompatible::DIRTY)?)
+    Ok(repair::clear_bits(disk, &mut header, Incompatible::DIRTY)?)
 }

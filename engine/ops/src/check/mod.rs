@@ -20,12 +20,13 @@ mod patches;
 mod rebuild;
 mod refcounts;
 mod repair;
+mod snapshots;
 mod tally;
 mod window;
 
 pub use mend::resize_mended;
 
-use crate::open::{Opened, open};
+use crate::open::{Opened, open, open_repairable};
 use crate::*;
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Header, header, refcount};
@@ -87,7 +88,8 @@ pub fn check_with<D: Disk>(
     scratch: &mut [u8],
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<CheckReport, OpError> {
-    let image = match open(disk, request.format) {
+    let opened = if request.repair == Repair::All { open_repairable } else { open };
+    let image = match opened(disk, request.format) {
         // What can be repaired need not be good.
         Err(OpError::Image(ImageError::VhdNone | ImageError::VhdChecksum)) => {
             return crate::vhd::check(disk, request.repair, scratch, findings);
@@ -109,12 +111,12 @@ pub fn check_with<D: Disk>(
     };
     header.check_files()?;
     let mut disk = Longer::new(disk);
-    let added = if request.repair == Repair::Nothing { 0 } else { ADDED };
-    let (mut buffers, mut tally) = prepare(header, (disk.len(), added), scratch, findings);
-    match request.repair {
-        Repair::Nothing => walk(&mut disk, &mut buffers, &mut tally, Stage::CHECK)?,
-        what => repair::run(&mut disk, &mut buffers, &mut tally, what)?,
+    if request.repair != Repair::Nothing {
+        return repair::run(&mut disk, header, request.repair, scratch, findings);
     }
+    let (mut buffers, mut tally) = prepare(header, (disk.len(), 0), scratch, findings);
+    snapshots::examine(&mut disk, &mut buffers, &mut tally, Repair::Nothing)?;
+    walk(&mut disk, &mut buffers, &mut tally, Stage::CHECK)?;
     Ok(tally.report)
 }
 

@@ -9,16 +9,20 @@
 //!    nothing refers to and switches to them by one write of the header's sector.
 //! 3. Behind a barrier, COPIED flags become what the refcounts say. In between, a flag that is missing
 //!    costs a copy, and one that is too many was there before.
-//! 4. Behind another barrier, the dirty and corrupt bits are cleared: the image keeps them until
+//! 4. Behind another barrier, a snapshot table whose entries are broken is written anew: the old one stays, and
+//!    stays counted, until the header names the new one. (That there are too many snapshots is repaired before 2, by one
+//!    word of the header.)
+//! 5. Behind another barrier, the dirty and corrupt bits are cleared: the image keeps them until
 //!    everything else is on the disk.
 
-use super::tally::{Flags, Stage, Tally};
-use super::{Buffers, Longer, active_l1, each_window, mapping, rebuild, references, walk};
+use super::snapshots::{self, Wrong};
+use super::tally::{Flags, Shown, Stage, Tally};
+use super::{ADDED, Buffers, Longer, active_l1, each_window, mapping, prepare, rebuild, references, walk};
 use crate::{CheckFinding, CheckReport, Disk, ImageError, OpError, ReadAt, Refusal, Repair};
 use instar_formats::bytes::{be64, put_be64};
 use instar_formats::io::IoError;
-use instar_formats::qcow2::Incompatible;
 use instar_formats::qcow2::header::{AUTOCLEAR_BITMAPS, AUTOCLEAR_RAW};
+use instar_formats::qcow2::{Header, Incompatible};
 
 /// Byte offset of the header's incompatible feature bits.
 const INCOMPATIBLE: u64 = 72;
@@ -33,25 +37,37 @@ const AUTOCLEAR: usize = 16;
 /// [`OpError`]: the metadata makes no sense, the device failed, or [`Refusal::CheckFailed`].
 pub(super) fn run<D: Disk>(
     disk: &mut Longer<'_, D>,
-    buffers: &mut Buffers<'_>,
-    tally: &mut Tally<'_>,
+    header: Header,
     what: Repair,
-) -> Result<(), OpError> {
-    once(disk, buffers, tally, what)?;
-    if tally.shown.unwalked {
-        return Ok(());
+    scratch: &mut [u8],
+    findings: &mut dyn FnMut(CheckFinding),
+) -> Result<CheckReport, OpError> {
+    let Done { report, mut header, shown, .. } = once(disk, header, what, scratch, findings)?;
+    if shown.unwalked {
+        return Ok(report);
     }
-    let sound = tally.report.check_errors == 0 && tally.report.corruptions == 0;
+    let sound = report.check_errors == 0 && report.corruptions == 0;
     let bits = if sound { Incompatible::DIRTY | Incompatible::CORRUPT } else { 0 };
-    clear_bits(disk, tally, bits)?;
-    let CheckReport { corruptions_fixed, leaks_fixed, .. } = tally.report;
-    if corruptions_fixed != 0 || leaks_fixed != 0 {
-        tally.report = CheckReport::new(tally.report.total_clusters);
-        walk(disk, buffers, tally, Stage::refcounts(true, Repair::Nothing))?;
-        walk(disk, buffers, tally, Stage::flags(Flags::Told))?;
-        tally.report = CheckReport { corruptions_fixed, leaks_fixed, ..tally.report };
+    clear_bits(disk, &mut header, bits)?;
+    let CheckReport { corruptions_fixed, leaks_fixed, .. } = report;
+    if corruptions_fixed == 0 && leaks_fixed == 0 {
+        return Ok(report);
     }
-    Ok(())
+    let (mut buffers, mut tally) = prepare(header, (disk.len(), ADDED), scratch, findings);
+    snapshots::examine(disk, &mut buffers, &mut tally, Repair::Nothing)?;
+    walk(disk, &mut buffers, &mut tally, Stage::refcounts(true, Repair::Nothing))?;
+    walk(disk, &mut buffers, &mut tally, Stage::flags(Flags::Told))?;
+    Ok(CheckReport { corruptions_fixed, leaks_fixed, ..tally.report })
+}
+
+/// What a repair has come to.
+pub(super) struct Done {
+    /// The counts of what is left and of what was repaired.
+    pub report: CheckReport,
+    /// The header as it is now.
+    pub header: Header,
+    /// About the refcount structures.
+    pub shown: Shown,
 }
 
 /// Everything but the feature bits.
@@ -60,9 +76,36 @@ pub(super) fn run<D: Disk>(
 /// As [`run`].
 pub(super) fn once<D: Disk>(
     disk: &mut Longer<'_, D>,
+    header: Header,
+    what: Repair,
+    scratch: &mut [u8],
+    findings: &mut dyn FnMut(CheckFinding),
+) -> Result<Done, OpError> {
+    let (mut buffers, mut tally) = prepare(header, (disk.len(), ADDED), &mut *scratch, &mut *findings);
+    let wrong = snapshots::examine(disk, &mut buffers, &mut tally, what)?;
+    references_and_flags(disk, &mut buffers, &mut tally, (what, wrong))?;
+    let (mut report, mut header, shown) = (tally.report, tally.header, tally.shown);
+    let Wrong { cut, entries } = if what == Repair::All { wrong } else { Wrong::default() };
+    if shown.unwalked {
+        report.corruptions = report.corruptions.saturating_add(cut).saturating_add(entries);
+        return Ok(Done { report, header, shown });
+    }
+    report.corruptions_fixed = report.corruptions_fixed.saturating_add(cut);
+    if entries != 0 {
+        let broken = report.check_errors != 0 || report.corruptions != 0;
+        let rewritten = snapshots::rewrite(disk, &mut header, broken, scratch)?;
+        let count = if rewritten { &mut report.corruptions_fixed } else { &mut report.corruptions };
+        *count = count.saturating_add(entries);
+    }
+    Ok(Done { report, header, shown })
+}
+
+/// Entries, refcounts and flags; the snapshot table is left as it is, but for what is cut off.
+fn references_and_flags<D: Disk>(
+    disk: &mut Longer<'_, D>,
     buffers: &mut Buffers<'_>,
     tally: &mut Tally<'_>,
-    what: Repair,
+    (what, wrong): (Repair, Wrong),
 ) -> Result<(), OpError> {
     if what == Repair::All {
         clear_entries(disk, buffers, tally)?;
@@ -72,6 +115,7 @@ pub(super) fn once<D: Disk>(
         // Nothing is repaired then, and all that a check finds is told.
         return walk(disk, buffers, tally, Stage::flags(Flags::Told));
     }
+    snapshots::cut(disk, tally, wrong)?;
     let unusable = tally.shown.unusable || (what == Repair::All && tally.shown.block_past_end);
     if unusable {
         replace(disk, buffers, tally, what)?;
@@ -149,10 +193,10 @@ fn replace<D: Disk>(
 /// The device's.
 pub(super) fn clear_bits<D: Disk>(
     disk: &mut Longer<'_, D>,
-    tally: &mut Tally<'_>,
+    header: &mut Header,
     bits: u64,
 ) -> Result<(), IoError> {
-    if tally.header.version < 3 {
+    if header.version < 3 {
         return Ok(());
     }
     let mut old = [0; FEATURES];
@@ -163,8 +207,8 @@ pub(super) fn clear_bits<D: Disk>(
     if new != old {
         disk.write_at(INCOMPATIBLE, &new)?;
         disk.flush()?;
-        tally.header.incompatible = be64(&new, 0);
-        tally.header.autoclear = be64(&new, AUTOCLEAR);
+        header.incompatible = be64(&new, 0);
+        header.autoclear = be64(&new, AUTOCLEAR);
     }
     Ok(())
 }

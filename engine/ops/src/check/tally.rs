@@ -159,6 +159,11 @@ impl<'s> Tally<'s> {
             }
         };
         *count = count.saturating_add(1);
+        self.tell(finding);
+    }
+
+    /// Tells a finding that is counted elsewhere, unless too many were told.
+    pub fn tell(&mut self, finding: CheckFinding) {
         if self.told < MAX_FINDINGS {
             self.told = self.told.saturating_add(1);
             (self.findings)(finding);

@@ -148,7 +148,7 @@ impl Image {
     }
 
     /// Adds to the refcount of the cluster at byte `offset`.
-    fn count(&mut self, offset: u64, change: i64) {
+    pub fn count(&mut self, offset: u64, change: i64) {
         let bits = u64::from(self.refcount_bits);
         let index = offset / self.cluster;
         let per_block = self.cluster * 8 / bits;

@@ -232,6 +232,24 @@ const SNAPSHOTS: &[Fault] = &[
     fault("one_less", |b| b[63] -= 1),
     fault("far_too_many", |b| b[61] = 2),
     fault("none", |b| b[63] = 0),
+    fault("none_unaligned", |b| {
+        b[63] = 0;
+        or!(b, 64, 8);
+    }),
+    fault("extra_missing", |b| {
+        // Its id and name are then what was the size of the machine state.
+        let at = snapshots(b);
+        b[at + 36..at + 40].fill(0);
+    }),
+    fault("extra_short", |b| {
+        let at = snapshots(b);
+        b[at + 39] = 8;
+    }),
+    fault("extra_missing_and_a_leak", |b| {
+        let at = snapshots(b);
+        b[at + 36..at + 40].fill(0);
+        refcount16(b, 7, 9);
+    }),
     fault("snapshot_l2_reserved", |b| {
         let l1 = follow(b, snapshots(b));
         or!(b, follow(b, l1), 4);

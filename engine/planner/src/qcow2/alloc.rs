@@ -169,7 +169,7 @@ fn each_of_snapshots<R: ReadAt>(
 ) -> Result<(), PlanError> {
     let g = header.geometry;
     let mut piece = [0; PIECE];
-    let (mut snapshots, mut reader) = (Snapshots::new(header), Buffered::new(&mut piece));
+    let (mut snapshots, mut reader) = (Snapshots::repairable(header), Buffered::new(&mut piece));
     let clusters = |offset: u64, len: u64| {
         let end = g.clusters(offset.saturating_add(len));
         Run { first: g.cluster(offset), count: end.saturating_sub(g.cluster(offset)) }

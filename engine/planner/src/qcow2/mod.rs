@@ -49,6 +49,7 @@ mod reserve;
 mod scratch;
 mod settle;
 pub mod shrink;
+pub mod snapshots;
 mod table;
 mod trim;
 mod verify;
