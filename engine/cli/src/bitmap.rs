@@ -30,7 +30,7 @@ pub fn resize_error(error: OpError, engine: &dyn Engine, image: &Image) -> CliEr
 
 /// The name of a bitmap by its number.
 fn name(index: u64, engine: &dyn Engine, image: &Image) -> Option<String> {
-    let finished = engine.info(&image.file, &[], &InfoRequest { format: image.format }).ok()?;
+    let finished = engine.info(image.window(), &[], &InfoRequest { format: image.format }).ok()?;
     let (_, items) = finished.result.ok()?;
     let bitmaps = items.iter().filter_map(|item| match item {
         InfoItem::Bitmap(bitmap) => Some(&bitmap.name),

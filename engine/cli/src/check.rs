@@ -39,16 +39,16 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
         CheckRequest { format: image.format, repair, unlocked: false, identity: identity::fresh()? };
     let engine = engine::open(args.engine.engine)?;
     source.check_encryption(engine.as_ref(), &image)?;
-    let mut finished = engine.check(&image.file, &[], &request, &mut show_finding)?;
+    let mut finished = engine.check(image.window(), &[], &request, &mut show_finding)?;
     if source.unlock(engine.as_ref(), &image, &finished.result)? {
         request.unlocked = true;
-        finished = engine.check(&image.file, &[], &request, &mut show_finding)?;
+        finished = engine.check(image.window(), &[], &request, &mut show_finding)?;
     }
     let mut extents = ExtentFiles::default();
     if finished.result.as_ref().is_err_and(wants_extents) {
         let claim = if args.force_share { Claim::Nothing } else { Claim::Read };
         extents = ExtentFiles::open(engine.as_ref(), &image, &Gate::Allow, claim)?;
-        finished = engine.check(&image.file, &extents.files(), &request, &mut show_finding)?;
+        finished = engine.check(image.window(), &extents.files(), &request, &mut show_finding)?;
     }
     drop(extents);
     let report = finished.result.map_err(|e| CliError::from_check(e, &image.name.given()))?;

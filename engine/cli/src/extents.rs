@@ -46,7 +46,7 @@ impl ExtentFiles {
     /// # Errors
     /// [`CliError::Open`] in `qemu-img`'s words; [`CliError::Vmm`] if the engine failed.
     pub fn open(engine: &dyn Engine, image: &Image, gate: &Gate, claim: Claim) -> Result<Self, CliError> {
-        let finished = engine.info(&image.file, &[], &InfoRequest { format: image.format })?;
+        let finished = engine.info(image.window(), &[], &InfoRequest { format: image.format })?;
         let (_, items) = finished.result.map_err(|e| CliError::from_op(e, &image.name.given()))?;
         Self::named(image, &items, gate, claim)
     }

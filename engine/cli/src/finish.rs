@@ -5,6 +5,7 @@ use crate::host;
 use crate::message::{Program, errno_text};
 use crate::progress::Progress;
 use instar_ops::{Format, Preallocation, ResizeAction, ResizeOutcome};
+use instar_vmm::Window;
 use std::fs::File;
 use std::io;
 
@@ -51,6 +52,39 @@ impl Tail for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_all()
+    }
+}
+
+impl Tail for Window<'_> {
+    fn len(&self) -> io::Result<u64> {
+        Window::len(self)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.admit(0, len)?;
+        match self.size {
+            Some(_) => Ok(()),
+            None => self.file.set_len(self.at(len)),
+        }
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.admit(offset, len)?;
+        host::allocate(self.file, self.at(offset), len)
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.admit(offset, len)?;
+        host::reserve(self.file, self.at(offset), len)
+    }
+
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.admit(offset, len)?;
+        host::write_zeros(self.file, self.at(offset), len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 }
 

@@ -5,8 +5,10 @@ use crate::gate::Gate;
 use crate::lock::{Claim, lock};
 use crate::message::errno_text;
 use crate::name::ImageName;
+use crate::part::{Part, RawLayer};
 use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_ops::Format;
+use instar_vmm::Window;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -40,8 +42,12 @@ pub struct Image {
     pub file: File,
     /// The format that the user named.
     pub format: Option<Format>,
-    /// Length of the file when it was opened, in bytes.
+    /// Length of the image when it was opened, in bytes.
     pub len: u64,
+    /// The part of the file that it is.
+    pub part: Part,
+    /// Length in bytes of each raw layer between the file and the format, from below.
+    pub lengths: Vec<u64>,
 }
 
 impl Image {
@@ -53,19 +59,30 @@ impl Image {
         let refused = |reason| CliError::Open { name: crate::message::shown(given), reason };
         // A format that nobody knows is found before a name that nobody can open.
         format.map(parse_format).transpose().map_err(refused)?;
-        Self::open_as(ImageName::new(given).map_err(refused)?, format, access)
+        Self::open_as(ImageName::new(given).map_err(refused)?, &[], format, access)
     }
 
-    /// As [`Self::open`], by a name that is understood.
+    /// As [`Self::open`], by a name that is understood. The first of the raw `layers` lies above the file, the
+    /// second above that, and so on.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_as(name: ImageName, format: Option<&str>, access: Access) -> Result<Self, CliError> {
+    pub fn open_as(
+        name: ImageName,
+        layers: &[RawLayer],
+        format: Option<&str>,
+        access: Access,
+    ) -> Result<Self, CliError> {
         let given = name.given();
         let refused = |reason| CliError::Open { name: given.clone(), reason };
         let format = format.map(parse_format).transpose().map_err(refused)?;
         let file = open_regular(&name, matches!(access, Access::Write | Access::Repair))?;
-        let image = Self { len: metadata(&file).map_err(refused)?.len(), name, file, format };
+        let len = metadata(&file).map_err(refused)?.len();
+        let mut image = Self { len, name, file, format, part: Part::default(), lengths: Vec::new() };
+        for layer in layers {
+            (image.part, image.len) = layer.within(image.part, image.len).map_err(refused)?;
+            image.lengths.push(image.len);
+        }
         let claim = image.claim(access).map_err(refused)?;
         lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
         Ok(image)
@@ -85,11 +102,17 @@ impl Image {
         let format = format.map(parse_format).transpose().map_err(refused)?;
         let file = gate.open(name.path(), false).map_err(refused)?;
         let len = metadata(&file).map_err(refused)?.len();
-        let image = Self { len, name, file, format };
+        let image = Self { len, name, file, format, part: Part::default(), lengths: Vec::new() };
         let refused = |reason| CliError::Open { name: image.name.shown_path(), reason };
         let claim = image.claim(access).map_err(refused)?;
         lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
         Ok(image)
+    }
+
+    /// The part of the file that it is, as engines take it.
+    #[must_use]
+    pub const fn window(&self) -> Window<'_> {
+        Window { file: &self.file, offset: self.part.offset, size: self.part.size }
     }
 
     /// A writer must not depend on what it finds to know whether it may look; readers leave an
@@ -118,8 +141,9 @@ impl Image {
         let mut head = [0; HEAD_LEN];
         let mut tail = [0; VHD_FOOTER_LEN];
         let footer = self.len.saturating_sub(VHD_FOOTER_LEN as u64);
-        let got_head = read_what_is_there(&self.file, &mut head, 0).map_err(failed)?;
-        let got_tail = read_what_is_there(&self.file, &mut tail, footer).map_err(failed)?;
+        let inside = self.part.offset.saturating_add(footer);
+        let got_head = read_what_is_there(&self.file, &mut head, self.part.offset).map_err(failed)?;
+        let got_tail = read_what_is_there(&self.file, &mut tail, inside).map_err(failed)?;
         Ok(probe(got_head, got_tail) == Probed::Raw)
     }
 

@@ -3,6 +3,7 @@
 
 use crate::keyval::{self, Pair};
 use crate::message::printable;
+use crate::part::RawLayer;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -21,7 +22,15 @@ pub struct ImageOpts {
     pub detached: bool,
     /// Whether the image may not be written.
     pub read_only: bool,
+    /// Raw layers between the file and the format, from below, and last the format itself if that is raw.
+    pub layers: Vec<RawLayer>,
 }
+
+/// Most raw layers below a format.
+const MAX_LAYERS: usize = 16;
+
+/// What begins the name of an option of the layer below.
+const FILE: &str = "file.";
 
 /// Options that change how a driver works, not what it does.
 const TUNING: [&str; 14] = [
@@ -89,6 +98,12 @@ impl ImageOpts {
         }
         opts.driver = last("driver");
         known_driver(opts.driver.as_deref(), &["raw", "qcow2", "qed", "luks"])?;
+        let is_raw =
+            |depth: &usize| last(&format!("{}driver", FILE.repeat(*depth))).as_deref() == Some("raw");
+        let depth = (1..=MAX_LAYERS).take_while(is_raw).count();
+        opts.layers = vec![RawLayer::default(); depth + 1];
+        let pairs = opts.take_layers(pairs)?;
+        let last = |key: &str| pairs.iter().rfind(|pair| pair.key == key).map(|pair| text(&pair.value));
         known_driver(last("file.driver").as_deref(), &["file"])?;
         let file = pairs.iter().rfind(|pair| pair.key == "file.filename");
         opts.filename = match file {
@@ -100,6 +115,33 @@ impl ImageOpts {
             opts.take(&pair.key, text(&pair.value))?;
         }
         Ok(opts)
+    }
+
+    /// Takes the options of raw layers out of `pairs`; those of the file are left as if there were none of them.
+    fn take_layers(&mut self, pairs: Vec<Pair>) -> Result<Vec<Pair>, String> {
+        let depth = self.layers.len() - 1;
+        let mut rest = Vec::with_capacity(pairs.len());
+        for mut pair in pairs {
+            let below = (0..=depth).take_while(|n| pair.key.starts_with(&FILE.repeat(n + 1))).count();
+            let key = pair.key[FILE.len() * below..].to_owned();
+            if below == depth + 1 {
+                pair.key = format!("{FILE}{key}");
+                rest.push(pair);
+                continue;
+            }
+            let raw = below > 0 || self.driver.as_deref() == Some("raw");
+            if raw && self.layers[depth - below].take(&key, &pair) {
+                continue;
+            }
+            if below == 0 {
+                rest.push(pair);
+            } else if key == "filename" {
+                return Err("A block device must be specified for \"file\"".to_owned());
+            } else if key != "driver" && !TUNING.contains(&key.as_str()) {
+                return Err(format!("Block format 'raw' does not support the option '{}'", printable(&key)));
+            }
+        }
+        Ok(rest)
     }
 
     /// Takes one option; the driver and its file are known.
@@ -133,15 +175,35 @@ impl ImageOpts {
 
     /// The image's name where `qemu-img` prints one: the file's, unless the options say more than that.
     pub fn shown(&self) -> Option<String> {
-        let secret = self.key_secret.as_deref().map(quoted)?;
-        let file = format!(
-            "\"file\": {{\"driver\": \"file\", \"filename\": {}}}",
-            quoted(&self.filename.to_string_lossy())
-        );
-        Some(match self.driver.as_deref() {
-            Some("luks") => format!("json:{{\"driver\": \"luks\", {file}, \"key-secret\": {secret}}}"),
-            _ => format!("json:{{\"encrypt.key-secret\": {secret}, \"driver\": \"qcow2\", {file}}}"),
+        let below = self.shown_below();
+        let file = below.last()?;
+        let own = self.layers.last().filter(|own| own.is_part());
+        let secret = self.key_secret.as_deref().map(quoted);
+        Some(match (self.driver.as_deref(), secret) {
+            (Some("raw"), _) if own.is_some() || below.len() > 1 => {
+                format!("json:{}", self.layers.last()?.shown(file))
+            }
+            (Some("luks"), Some(secret)) => {
+                format!("json:{{\"driver\": \"luks\", \"file\": {file}, \"key-secret\": {secret}}}")
+            }
+            (_, Some(secret)) => {
+                format!("json:{{\"encrypt.key-secret\": {secret}, \"driver\": \"qcow2\", \"file\": {file}}}")
+            }
+            (driver, None) if below.len() > 1 => {
+                format!("json:{{\"driver\": {}, \"file\": {file}}}", quoted(driver.unwrap_or("qcow2")))
+            }
+            _ => return None,
         })
+    }
+
+    /// The file and the raw layers above it that are not the image itself, from below, as `qemu-img` spells them out.
+    pub fn shown_below(&self) -> Vec<String> {
+        let name = quoted(&self.filename.to_string_lossy());
+        let mut all = vec![format!("{{\"driver\": \"file\", \"filename\": {name}}}")];
+        for layer in self.layers.iter().rev().skip(1).rev() {
+            all.push(layer.shown(&all[all.len() - 1]));
+        }
+        all
     }
 }
 
@@ -184,6 +246,19 @@ mod tests {
     }
 
     #[test]
+    fn raw_layers_lie_between_the_file_and_the_format() {
+        let opts =
+            parse("driver=qcow2,file.driver=raw,file.offset=64k,file.file.filename=w").expect("understood");
+        assert_eq!((opts.layers.len(), opts.shown_below().len()), (2, 2));
+        let shown = r#"json:{"driver": "qcow2", "file": {"offset": "64k", "driver": "raw", "file": {"driver": "file", "filename": "w"}}}"#;
+        assert_eq!(opts.shown().as_deref(), Some(shown));
+        let json = r#"{"driver":"raw","offset":1024,"size":"1k","file":{"driver":"file","filename":"r"}}"#;
+        let opts = ImageOpts::from_json(json.as_bytes()).expect("understood");
+        let shown = r#"json:{"offset": 1024, "driver": "raw", "size": "1k", "file": {"driver": "file", "filename": "r"}}"#;
+        assert_eq!(opts.shown().as_deref(), Some(shown));
+    }
+
+    #[test]
     fn json_says_the_same() {
         let json = |text: &str| ImageOpts::from_json(text.as_bytes());
         let nested = r#"{"driver":"qcow2","backing":null,"file":{"driver":"file","filename":"a,b"},"cache.direct":true}"#;
@@ -221,7 +296,15 @@ mod tests {
                 "driver=raw,encrypt.key-secret=s,file.filename=pw",
                 "Block format 'raw' does not support the option 'encrypt.key-secret'",
             ),
-            ("driver=raw,size=512,file.filename=pw", "Block format 'raw' does not support the option 'size'"),
+            (
+                "driver=qcow2,size=512,file.filename=q",
+                "Block format 'qcow2' does not support the option 'size'",
+            ),
+            (
+                "driver=qcow2,file.size=1,file.filename=q",
+                "Block protocol 'file' doesn't support the option 'size'",
+            ),
+            ("file.driver=raw,file.filename=q", "A block device must be specified for \"file\""),
         ];
         for (words, expected) in table {
             assert_eq!(parse(words).err().as_deref(), Some(expected), "{words}");

@@ -72,13 +72,13 @@ fn look(
 ) -> Result<Looked, CliError> {
     let request = InfoRequest { format: image.format };
     let refused = |e| CliError::from_op(e, &image.name.given());
-    let mut finished = engine.info(&image.file, &[], &request)?;
+    let mut finished = engine.info(image.window(), &[], &request)?;
     let (mut info, mut items) = finished.result.map_err(refused)?;
     let mut parts = Vec::new();
     if items.iter().any(|item| matches!(item, InfoItem::Extent(extent) if !extent.name.is_empty())) {
         let claim = if access == Access::Shared { Claim::Nothing } else { Claim::Glance };
         let extents = ExtentFiles::named(&image, &items, gate, claim)?;
-        finished = engine.info(&image.file, &extents.files(), &request)?;
+        finished = engine.info(image.window(), &extents.files(), &request)?;
         (info, items) = finished.result.map_err(refused)?;
         let not_read = |e: std::io::Error| CliError::Refused(errno_text(&e));
         parts = extents.sizes().map_err(not_read)?;
@@ -115,6 +115,7 @@ impl Looked {
             file_len,
             disk_size,
             parts: &self.parts,
+            layers: &self.image.lengths,
             version,
         }
     }

@@ -9,6 +9,8 @@ pub struct Pair {
     pub key: String,
     /// The value.
     pub value: Vec<u8>,
+    /// The value as a number, where it was spelled as one in JSON.
+    pub number: Option<i64>,
 }
 
 /// Takes `words` apart. The first may lack its key, which is `implied` then.
@@ -23,11 +25,11 @@ pub fn parse(words: &[u8], implied: &str) -> Result<Vec<Pair>, String> {
         let key = String::from_utf8_lossy(&rest[..end]).into_owned();
         if rest.get(end) == Some(&b'=') {
             let (value, after) = value(&rest[end + 1..]);
-            pairs.push(Pair { key, value });
+            pairs.push(Pair { key, value, number: None });
             rest = after;
         } else if pairs.is_empty() {
             let (value, after) = value(rest);
-            pairs.push(Pair { key: implied.to_owned(), value });
+            pairs.push(Pair { key: implied.to_owned(), value, number: None });
             rest = after;
         } else {
             return Err(format!("Expected '=' after parameter '{}'", printable(&key)));
@@ -59,7 +61,7 @@ pub fn from_json(text: &[u8]) -> Result<Vec<Pair>, String> {
     let object: serde_json::Map<String, Value> =
         serde_json::from_slice(text).map_err(|_| "JSON parse error".to_owned())?;
     let pairs = object.into_iter().map(|(key, value)| match value {
-        Value::String(value) => Ok(Pair { key, value: value.into_bytes() }),
+        Value::String(value) => Ok(Pair { key, value: value.into_bytes(), number: None }),
         _ => Err(format!("Invalid parameter type for '{}', expected: string", printable(&key))),
     });
     pairs.collect()
@@ -96,7 +98,7 @@ fn flatten(key: String, value: &Value, pairs: &mut Vec<Pair>) {
         Value::Number(value) => value.to_string(),
         Value::String(value) => value.clone(),
     };
-    pairs.push(Pair { key, value: leaf.into_bytes() });
+    pairs.push(Pair { key, value: leaf.into_bytes(), number: value.as_i64() });
 }
 
 /// Whether `id` is letters, digits, `-`, `.` and `_`, and begins with a letter.

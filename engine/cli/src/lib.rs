@@ -28,6 +28,7 @@ mod name;
 mod open_files;
 mod options;
 mod others;
+mod part;
 mod parts;
 mod progress;
 mod resize;

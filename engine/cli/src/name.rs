@@ -19,6 +19,7 @@ pub struct ImageName {
     /// Whether it was given by options, and not by its name alone.
     by_options: bool,
     described: Option<String>,
+    below: Vec<String>,
 }
 
 impl ImageName {
@@ -42,6 +43,7 @@ impl ImageName {
         Ok(Self {
             by_options: false,
             described: None,
+            below: Vec::new(),
             given: given.to_owned(),
             path: PathBuf::from(OsString::from_vec(path.to_vec())),
         })
@@ -50,7 +52,24 @@ impl ImageName {
     /// The file `path`, named by the options `given`, which may be `described` by more than that path.
     #[must_use]
     pub fn from_options(given: &OsStr, path: &OsStr, described: Option<String>) -> Self {
-        Self { given: given.to_owned(), path: PathBuf::from(path), by_options: true, described }
+        Self {
+            given: given.to_owned(),
+            path: PathBuf::from(path),
+            by_options: true,
+            described,
+            below: Vec::new(),
+        }
+    }
+
+    /// The same above `below`: the file, and raw layers upon it, spelled out from below.
+    #[must_use]
+    pub fn above(self, below: Vec<String>) -> Self {
+        Self { below, ..self }
+    }
+
+    /// The raw layers between the file and the image, from below, spelled out.
+    pub fn raw_layers(&self) -> impl Iterator<Item = String> {
+        self.below.iter().skip(1).map(|layer| format!("json:{layer}"))
     }
 
     /// The name of the image, as opposed to that of its file, as text for JSON.

@@ -11,7 +11,7 @@ use crate::lock::{Claim, lock};
 use crate::name::ImageName;
 use crate::stored::Stored;
 use instar_ops::{Format, ImageInfo, InfoRequest, LayerError, MAX_LAYERS};
-use instar_vmm::{LayerFiles, Others};
+use instar_vmm::{LayerFiles, Others, Window};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -63,7 +63,7 @@ impl OtherFiles {
     ) -> Result<(Self, ImageInfo), CliError> {
         let mut all = Self::default();
         let refused = |reason| CliError::Open { name: image.name.given(), reason };
-        let own = describe(engine, &image.file, image.format)?.map_err(refused)?;
+        let own = describe(engine, image.window(), image.format)?.map_err(refused)?;
         let mut info = own.clone();
         all.data_file = data_file(&info, gate, claims).map_err(refused)?;
         let mut seen = vec![identity(&image.file).map_err(refused)?];
@@ -82,7 +82,7 @@ impl OtherFiles {
             }
             seen.push(own);
             claim(&layer.file, &layer.name, claims.of_layers()).map_err(refused)?;
-            info = describe(engine, &layer.file, named)?.map_err(refused)?;
+            info = describe(engine, (&layer.file).into(), named)?.map_err(refused)?;
             layer.format = info.format;
             layer.data_file = data_file(&info, gate, claims.behind()).map_err(refused)?;
             owner = layer.name.clone();
@@ -188,7 +188,7 @@ fn data_file(info: &ImageInfo, gate: &Gate, claims: Claims) -> Result<Option<Fil
 /// What the engine says of an image, or why it cannot be opened.
 fn describe(
     engine: &dyn Engine,
-    file: &File,
+    file: Window<'_>,
     format: Option<Format>,
 ) -> Result<Result<ImageInfo, String>, CliError> {
     let finished = engine.info(file, &[], &InfoRequest { format })?;

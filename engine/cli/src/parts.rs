@@ -91,7 +91,7 @@ fn run(
     request: &ResizeRequest,
 ) -> Job<ResizeOutcome> {
     let others = Others { extents: extents.files(), ..Others::default() };
-    engine.resize(shadow.file(), &others, request, &mut show_finding)
+    engine.resize(shadow.file().into(), &others, request, &mut show_finding)
 }
 
 fn failed(error: OpError, image: &Image, request: &ResizeRequest) -> CliError {

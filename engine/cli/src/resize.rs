@@ -16,7 +16,7 @@ use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
 use crate::source::Source;
 use crate::space;
-use instar_ops::{OpError, Preallocation, Refusal, ResizeOutcome, ResizeRequest};
+use instar_ops::{Format, OpError, Preallocation, Refusal, ResizeOutcome, ResizeRequest};
 use instar_vmm::{Others, Stats};
 use std::ffi::OsString;
 
@@ -68,10 +68,10 @@ fn resize(
     source.check_encryption(engine.as_ref(), image)?;
     let detached = *gate == Gate::Deny || source.detached();
     let mut alone = Others { detached, ..Others::default() };
-    let mut finished = engine.resize(&image.file, &alone, request, &mut show_finding)?;
+    let mut finished = engine.resize(image.window(), &alone, request, &mut show_finding)?;
     if source.unlock(engine.as_ref(), image, &finished.result)? {
         alone.unlocked = true;
-        finished = engine.resize(&image.file, &alone, request, &mut show_finding)?;
+        finished = engine.resize(image.window(), &alone, request, &mut show_finding)?;
     }
     // Most images have no other files, so that it is not asked beforehand.
     let mut others = OtherFiles::default();
@@ -80,7 +80,7 @@ fn resize(
         let mut all = others.as_others();
         all.unlocked = alone.unlocked;
         all.detached |= detached;
-        finished = engine.resize(&image.file, &all, request, &mut show_finding)?;
+        finished = engine.resize(image.window(), &all, request, &mut show_finding)?;
     }
     if finished.result.as_ref().is_err_and(wants_extents) {
         return parts::resize(program, engine.as_ref(), (image, gate), request);
@@ -95,7 +95,10 @@ fn resize(
         OpError::Layer { layer, error } => others.error(layer, error),
         e => resize_error(e, &*engine, image),
     })?;
-    finish(program, &image.file, &outcome, request.preallocation)?;
+    if outcome.format == Format::Raw && image.part.size.is_some() {
+        return Err(CliError::Refused("Cannot resize fixed-size raw disks".to_owned()));
+    }
+    finish(program, &image.window(), &outcome, request.preallocation)?;
     if let Some(file) = &others.data_file {
         finish_data_file(program, file, &outcome)?;
     }

@@ -60,6 +60,14 @@ pub fn parse(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
     }
 }
 
+/// Parses any 64-bit count of bytes, for the named parameter.
+///
+/// # Errors
+/// [`SizeError`].
+pub fn count(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
+    bytes(parameter, text)
+}
+
 /// The same for any 64-bit count: whether a disk can have that size is for the planner to say.
 fn bytes(parameter: &'static str, text: &str) -> Result<u64, SizeError> {
     let blank = |c: char| c.is_ascii_whitespace() || c == '\u{b}';

@@ -48,9 +48,9 @@ impl Source {
             let reason = "Block node is read-only".to_owned();
             return Err(CliError::Open { name: shown(file), reason });
         }
-        let name = ImageName::from_options(file, &opts.filename, opts.shown());
+        let name = ImageName::from_options(file, &opts.filename, opts.shown()).above(opts.shown_below());
         // `--format` counts for more than the driver in a `json:` name.
-        Image::open_as(name, args.format.as_deref().or(opts.driver.as_deref()), access)
+        Image::open_as(name, &opts.layers, args.format.as_deref().or(opts.driver.as_deref()), access)
     }
 
     /// Whether the image is to be used without its backing file.
@@ -72,7 +72,7 @@ impl Source {
             _ => Encryption::None,
         };
         let request = UnlockRequest { format: image.format, expected: Some(expected) };
-        let found = engine.unlock(&image.file, &request, None)?.result;
+        let found = engine.unlock(image.window(), &request, None)?.result;
         let named = printable(named);
         let reported = |found: &str| CliError::Open {
             name: image.name.given(),
@@ -110,7 +110,7 @@ impl Source {
             return Err(refused(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)));
         }
         let request = UnlockRequest { format: image.format, expected: None };
-        let unlocked = engine.unlock(&image.file, &request, Some(passphrase))?.result;
+        let unlocked = engine.unlock(image.window(), &request, Some(passphrase))?.result;
         unlocked.map(|_| true).map_err(|error| CliError::from_op(error, &image.name.given()))
     }
 }

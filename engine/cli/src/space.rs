@@ -1,6 +1,7 @@
 //! When there is not enough space for a resize: what is said, and what becomes of the file.
 
 use crate::engine::Engine;
+use crate::finish::Tail as _;
 use crate::image::Image;
 use crate::message::errno_text;
 use instar_ops::disk::{Direction, IoError};
@@ -35,13 +36,13 @@ pub fn text(error: &OpError, mode: Preallocation, beside: bool) -> Option<String
 /// does not say where it ends: what is too long costs space, and nothing else. Whether the passphrase of an encrypted one is known
 /// is `unlocked`.
 pub fn give_back(engine: &dyn Engine, image: &Image, unlocked: bool) {
-    let longer = |len: u64| image.file.metadata().is_ok_and(|now| now.len() > len);
+    let longer = |len: u64| image.window().len().is_ok_and(|now| now > len);
     if !longer(image.len) {
         return;
     }
     let request = CheckRequest { format: image.format, unlocked, ..CheckRequest::default() };
     let Ok(Ok(report)) =
-        engine.check(&image.file, &[], &request, &mut |_| {}).map(|finished| finished.result)
+        engine.check(image.window(), &[], &request, &mut |_| {}).map(|finished| finished.result)
     else {
         return;
     };
@@ -49,7 +50,8 @@ pub fn give_back(engine: &dyn Engine, image: &Image, unlocked: bool) {
     let known = report.image_end_offset != 0;
     if known && report.corruptions == 0 && report.check_errors == 0 && longer(end) {
         // The error that brought us here is the one to tell.
-        drop(image.file.set_len(end).and_then(|()| image.file.sync_all()));
+        let window = image.window();
+        drop(window.set_len(end).and_then(|()| window.sync()));
     }
 }
 

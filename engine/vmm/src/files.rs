@@ -52,7 +52,7 @@ impl<'a> Files<'a> {
 
     /// The first byte that no file may have, if any may be written.
     pub fn furthest_limit(&self) -> Option<u64> {
-        self.files.iter().filter(|file| !file.read_only).map(|file| file.limit).max()
+        self.files.iter().filter(|file| !file.read_only).map(Image::file_limit).max()
     }
 
     /// Length of each file in bytes when the job began.

@@ -3,6 +3,7 @@
 //! Nothing here knows what is in the image.
 
 use crate::observe::{Change, Observer};
+use crate::window::Window;
 use instar_abi::layout::Windows;
 use instar_ops::disk::{Direction, IoError};
 use std::fs::File;
@@ -15,7 +16,7 @@ const ZEROS: usize = 1 << 20;
 /// An open image and what became of it.
 #[derive(Debug)]
 pub struct Image<'a> {
-    file: &'a File,
+    window: Window<'a>,
     /// Length in bytes when the job began.
     pub len: u64,
     /// First byte that no write may reach.
@@ -104,12 +105,23 @@ impl<'a> Image<'a> {
             data_written_end: 0,
             failure: None,
         };
-        Self { file, len, limit, read_only, is_extent: false, seen, observer: Observer::none() }
+        let window = Window { file, offset: 0, size: None };
+        Self { window, len, limit, read_only, is_extent: false, seen, observer: Observer::none() }
+    }
+
+    /// The image in `window`, else as [`Self::new`].
+    pub fn within(window: Window<'a>, len: u64, limit: u64, read_only: bool) -> Self {
+        Self { window, ..Self::new(window.file, len, limit, read_only) }
     }
 
     /// The open file itself.
     pub fn descriptor(&self) -> RawFd {
-        self.file.as_raw_fd()
+        self.window.file.as_raw_fd()
+    }
+
+    /// First byte of the file that no write may reach.
+    pub const fn file_limit(&self) -> u64 {
+        self.window.at(self.limit)
     }
 
     /// Refuses changes to what is only to be read, changes beyond the limit, and offsets that no file has. What is read
@@ -118,6 +130,9 @@ impl<'a> Image<'a> {
         let write = direction == Direction::Write;
         if write && self.read_only {
             return Err(io::Error::from_raw_os_error(libc::EROFS));
+        }
+        if write {
+            self.window.admit(offset, len)?;
         }
         let limit = if write { self.limit } else { Windows::of(1).bytes() };
         match offset.checked_add(len) {
@@ -153,20 +168,21 @@ impl<'a> Image<'a> {
     /// # Safety
     /// As [`Self::read`].
     unsafe fn read_all(&self, offset: u64, buffer: Buffer) -> io::Result<()> {
-        let fd = self.file.as_raw_fd();
+        let fd = self.window.file.as_raw_fd();
+        let inside = self.window.inside(offset, buffer.len);
         let mut done = 0;
-        while done < buffer.len {
-            let (at, left) = (buffer.at.wrapping_add(done), buffer.len - done);
-            let from = signed(offset + done as u64)?;
-            // SAFETY: `left` bytes from `at` are the rest of the buffer.
+        while done < inside {
+            let (at, left) = (buffer.at.wrapping_add(done), inside - done);
+            let from = signed(self.window.at(offset + done as u64))?;
+            // SAFETY: `left` bytes from `at` lie within the buffer.
             let now = uninterrupted(|| unsafe { libc::pread64(fd, at.cast(), left, from) })?;
             if now == 0 {
-                // SAFETY: as above.
-                unsafe { at.write_bytes(0, left) };
                 break;
             }
             done += now;
         }
+        // SAFETY: what was not read is the rest of the buffer.
+        unsafe { buffer.at.wrapping_add(done).write_bytes(0, buffer.len - done) };
         Ok(())
     }
 
@@ -209,11 +225,11 @@ impl<'a> Image<'a> {
     /// # Safety
     /// As [`Self::write`].
     unsafe fn write_all(&self, offset: u64, buffer: Buffer) -> io::Result<()> {
-        let fd = self.file.as_raw_fd();
+        let fd = self.window.file.as_raw_fd();
         let mut done = 0;
         while done < buffer.len {
             let (at, left) = (buffer.at.wrapping_add(done), buffer.len - done);
-            let to = signed(offset + done as u64)?;
+            let to = signed(self.window.at(offset + done as u64))?;
             // SAFETY: `left` bytes from `at` are the rest of the buffer.
             match uninterrupted(|| unsafe { libc::pwrite64(fd, at.cast_const().cast(), left, to) })? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -251,7 +267,8 @@ impl<'a> Image<'a> {
     }
 
     fn fallocate(&self, mode: i32, offset: u64, len: u64) -> io::Result<()> {
-        let (fd, offset, len) = (self.file.as_raw_fd(), signed(offset)?, signed(len)?);
+        let fd = self.window.file.as_raw_fd();
+        let (offset, len) = (signed(self.window.at(offset))?, signed(len)?);
         // SAFETY: numbers only.
         uninterrupted(|| unsafe { libc::fallocate64(fd, mode, offset, len) } as isize).map(|_| ())
     }
@@ -271,7 +288,7 @@ impl<'a> Image<'a> {
     /// Makes everything before it durable. Whether it could.
     pub fn flush(&mut self) -> bool {
         self.seen.flushes += 1;
-        let fd = self.file.as_raw_fd();
+        let fd = self.window.file.as_raw_fd();
         // SAFETY: numbers only.
         let sync = |()| uninterrupted(|| unsafe { libc::fdatasync(fd) } as isize);
         let done = self.observer.tell(Change::Flush).and_then(sync);

@@ -36,9 +36,11 @@ mod operations;
 mod others;
 mod segments;
 mod watchdog;
+mod window;
 
 pub use confine::allowed_calls;
 pub use error::{ErrorKind, Fault, FaultCause, VmmError};
 pub use kvm::{Finished, Kvm, Limits, Stats};
 pub use observe::{Change, Observer};
 pub use others::{LayerFiles, Others};
+pub use window::Window;

@@ -5,9 +5,10 @@ use crate::binaries::{self, Binary};
 use crate::error::VmmError;
 use crate::extents::{read_only, writable};
 use crate::files::Files;
-use crate::image::{Image, Seen, file_len};
+use crate::image::{Image, Seen};
 use crate::kvm::{Finished, Kvm, Stats};
 use crate::others::Others;
+use crate::window::Window;
 use crate::{believe, limit};
 use instar_abi::message::GuestMessage_::Payload;
 use instar_ops::{
@@ -40,7 +41,11 @@ impl Kvm {
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn resize(&self, image: &File, request: &ResizeRequest) -> Result<Finished<ResizeOutcome>, VmmError> {
+    pub fn resize<'f>(
+        &self,
+        image: impl Into<Window<'f>>,
+        request: &ResizeRequest,
+    ) -> Result<Finished<ResizeOutcome>, VmmError> {
         self.resize_with(image, &Others::default(), request, &mut |_| {})
     }
 
@@ -50,9 +55,9 @@ impl Kvm {
     ///
     /// # Errors
     /// As [`Self::resize`].
-    pub fn resize_with(
+    pub fn resize_with<'f>(
         &self,
-        image: &File,
+        image: impl Into<Window<'f>>,
         others: &Others<'_>,
         request: &ResizeRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -65,9 +70,9 @@ impl Kvm {
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn info_with(
+    pub fn info_with<'f>(
         &self,
-        image: &File,
+        image: impl Into<Window<'f>>,
         extents: &[&File],
         request: &InfoRequest,
     ) -> Result<Finished<(ImageInfo, Vec<InfoItem>)>, VmmError> {
@@ -79,9 +84,9 @@ impl Kvm {
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn check_with(
+    pub fn check_with<'f>(
         &self,
-        image: &File,
+        image: impl Into<Window<'f>>,
         extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -94,9 +99,9 @@ impl Kvm {
     ///
     /// # Errors
     /// [`VmmError`]: the job did not come to an end that can be believed.
-    pub fn unlock(
+    pub fn unlock<'f>(
         &self,
-        image: &File,
+        image: impl Into<Window<'f>>,
         request: &UnlockRequest,
         passphrase: Option<&[u8]>,
     ) -> Result<Finished<Encryption>, VmmError> {
@@ -122,17 +127,18 @@ impl Kvm {
 ///
 /// # Errors
 /// As there.
-pub fn resize(
+pub fn resize<'f>(
     runner: &dyn Runner,
-    image: &File,
+    image: impl Into<Window<'f>>,
     others: &Others<'_>,
     request: &ResizeRequest,
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<Finished<ResizeOutcome>, VmmError> {
+    let image = image.into();
     let len = length(image)?;
     let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
     let limit = |len| limit::resize(len, request.size, request.format);
-    let files = others.files(Image::new(image, len, limit(len), false), limit)?;
+    let files = others.files(Image::within(image, len, limit(len), false), limit)?;
     let config = request.to_config(&others.shape()?);
     let ran = runner.run(binaries::RESIZE, config.as_bytes(), files, &mut |payload| {
         once.open()?;
@@ -156,15 +162,16 @@ pub fn resize(
 ///
 /// # Errors
 /// As there.
-pub fn info(
+pub fn info<'f>(
     runner: &dyn Runner,
-    image: &File,
+    image: impl Into<Window<'f>>,
     extents: &[&File],
     request: &InfoRequest,
 ) -> Result<Finished<(ImageInfo, Vec<InfoItem>)>, VmmError> {
+    let image = image.into();
     let len = length(image)?;
     let (mut once, mut items) = (Once::new(), Vec::new());
-    let files = read_only(Image::new(image, len, limit::read(len), true), extents)?;
+    let files = read_only(Image::within(image, len, limit::read(len), true), extents)?;
     let ran = runner.run(binaries::INFO, request.to_config().as_bytes(), files, &mut |payload| {
         once.open()?;
         if let Payload::InfoResult(message) = payload {
@@ -184,19 +191,20 @@ pub fn info(
 ///
 /// # Errors
 /// As there.
-pub fn check(
+pub fn check<'f>(
     runner: &dyn Runner,
-    image: &File,
+    image: impl Into<Window<'f>>,
     extents: &[&File],
     request: &CheckRequest,
     findings: &mut dyn FnMut(CheckFinding),
 ) -> Result<Finished<CheckReport>, VmmError> {
+    let image = image.into();
     let len = length(image)?;
     let (mut once, mut findings) = (Once::new(), Findings { told: 0, to: findings });
     let repairs = request.repair != Repair::Nothing;
     once.repairs = repairs;
     let limit = if repairs { limit::repair(len) } else { limit::read(len) };
-    let files = read_only(Image::new(image, len, limit, !repairs), extents)?;
+    let files = read_only(Image::within(image, len, limit, !repairs), extents)?;
     let ran = runner.run(binaries::CHECK, request.to_config().as_bytes(), files, &mut |payload| {
         once.open()?;
         match payload {
@@ -211,15 +219,16 @@ pub fn check(
 ///
 /// # Errors
 /// As there.
-pub fn unlock(
+pub fn unlock<'f>(
     runner: &dyn Runner,
-    image: &File,
+    image: impl Into<Window<'f>>,
     request: &UnlockRequest,
     passphrase: Option<&[u8]>,
 ) -> Result<Finished<Encryption>, VmmError> {
+    let image = image.into();
     let len = length(image)?;
     let mut once = Once::new();
-    let device = Image::new(image, len, limit::read(len), true);
+    let device = Image::within(image, len, limit::read(len), true);
     let long =
         || VmmError::Host { what: "passing the passphrase", source: io::ErrorKind::InvalidInput.into() };
     let mut config = request.to_config(passphrase).ok_or_else(long)?;
@@ -244,7 +253,7 @@ pub fn create(
     extents: &[&File],
     request: &CreateRequest,
 ) -> Result<Finished<ResizeOutcome>, VmmError> {
-    let len = length(image)?;
+    let len = length(image.into())?;
     let mut once = Once::new();
     let limit = |len| limit::create(len, limit::described(request));
     let files = writable(Image::new(image, len, limit(len), false), extents, limit)?;
@@ -261,6 +270,6 @@ pub fn create(
     })
 }
 
-fn length(image: &File) -> Result<u64, VmmError> {
-    file_len(image).map_err(|source| VmmError::Host { what: "asking for the image's length", source })
+fn length(image: Window<'_>) -> Result<u64, VmmError> {
+    image.len().map_err(|source| VmmError::Host { what: "asking for the image's length", source })
 }

@@ -3,8 +3,7 @@
 use crate::host;
 use instar_ops::Disk;
 use instar_ops::disk::{Direction, IoError, ReadAt};
-use instar_vmm::{Change, Observer, Stats};
-use std::fs::File;
+use instar_vmm::{Change, Observer, Stats, Window};
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -14,7 +13,7 @@ const MAX_OFFSET: u64 = i64::MAX.cast_unsigned();
 /// An open file, with a count of what is done to it.
 #[derive(Debug)]
 pub struct FileDisk<'a> {
-    file: &'a File,
+    window: Window<'a>,
     len: u64,
     stats: Stats,
     observer: Observer,
@@ -25,8 +24,9 @@ impl<'a> FileDisk<'a> {
     ///
     /// # Errors
     /// The kernel's error if it does not tell the length.
-    pub fn new(file: &'a File) -> io::Result<Self> {
-        Ok(Self { file, len: file.metadata()?.len(), stats: Stats::default(), observer: Observer::none() })
+    pub fn new(file: impl Into<Window<'a>>) -> io::Result<Self> {
+        let window = file.into();
+        Ok(Self { window, len: window.len()?, stats: Stats::default(), observer: Observer::none() })
     }
 
     /// The same, with every change shown to `observer` before it is made.
@@ -39,9 +39,20 @@ impl<'a> FileDisk<'a> {
         self.stats
     }
 
-    fn read_through(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+    /// Refuses to write where no file reaches, or where the image does not.
+    fn writable(&self, offset: u64, len: u64) -> Result<(), IoError> {
+        let error = failed(Direction::Write, offset, len);
+        match self.window.at(offset).checked_add(len) {
+            Some(end) if end <= MAX_OFFSET => self.window.admit(offset, len).map_err(error),
+            _ => Err(error(io::Error::from_raw_os_error(libc::EFBIG))),
+        }
+    }
+
+    fn read_through(&self, mut offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let (mut buf, beyond) = buf.split_at_mut(self.window.inside(offset, buf.len()));
+        beyond.fill(0);
         while !buf.is_empty() {
-            match self.file.read_at(buf, offset) {
+            match self.window.file.read_at(buf, self.window.at(offset)) {
                 Ok(0) => {
                     buf.fill(0);
                     return Ok(());
@@ -55,14 +66,6 @@ impl<'a> FileDisk<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// Refuses to write where no file reaches.
-fn writable(offset: u64, len: u64) -> Result<(), IoError> {
-    match offset.checked_add(len) {
-        Some(end) if end <= MAX_OFFSET => Ok(()),
-        _ => Err(failed(Direction::Write, offset, len)(io::Error::from_raw_os_error(libc::EFBIG))),
     }
 }
 
@@ -96,9 +99,9 @@ impl Disk for FileDisk<'_> {
         let len = data.len() as u64;
         self.stats.block_requests += 1;
         self.stats.bytes_written += len;
-        writable(offset, len)?;
+        self.writable(offset, len)?;
         let told = self.observer.tell(Change::Write { offset, data });
-        told.and_then(|()| self.file.write_all_at(data, offset)).map_err(failed(
+        told.and_then(|()| self.window.file.write_all_at(data, self.window.at(offset))).map_err(failed(
             Direction::Write,
             offset,
             len,
@@ -107,22 +110,24 @@ impl Disk for FileDisk<'_> {
 
     fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
         self.stats.block_requests += 1;
-        writable(offset, len)?;
+        self.writable(offset, len)?;
         let told = self.observer.tell(Change::Zero { offset, len, unmap });
-        let zeroed = told.and_then(|()| host::zero(self.file, offset, len, unmap));
+        let zeroed = told.and_then(|()| host::zero(self.window.file, self.window.at(offset), len, unmap));
         zeroed.map_err(failed(Direction::Write, offset, len))
     }
 
     fn flush(&mut self) -> Result<(), IoError> {
         self.stats.flushes += 1;
         let told = self.observer.tell(Change::Flush);
-        told.and_then(|()| self.file.sync_data()).map_err(failed(Direction::Flush, 0, 0))
+        told.and_then(|()| self.window.file.sync_data()).map_err(failed(Direction::Flush, 0, 0))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::fs::File;
 
     #[test]
     fn reads_zeros_past_the_end() {

@@ -9,7 +9,7 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, Encryption, ImageInfo,
     InfoItem, InfoRequest, Layer, OpError, Refusal, ResizeOutcome, ResizeRequest, SCRATCH_LEN, UnlockRequest,
 };
-use instar_vmm::{Finished, Observer, Others};
+use instar_vmm::{Finished, Observer, Others, Window};
 use std::fs::File;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub struct InProcess {
 impl Engine for InProcess {
     fn resize(
         &self,
-        image: &File,
+        image: Window<'_>,
         others: &Others<'_>,
         request: &ResizeRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -56,7 +56,7 @@ impl Engine for InProcess {
 
     fn info(
         &self,
-        image: &File,
+        image: Window<'_>,
         extents: &[&File],
         request: &InfoRequest,
     ) -> Job<(ImageInfo, Vec<InfoItem>)> {
@@ -73,7 +73,7 @@ impl Engine for InProcess {
 
     fn check(
         &self,
-        image: &File,
+        image: Window<'_>,
         extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -84,20 +84,29 @@ impl Engine for InProcess {
         })
     }
 
-    fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
+    fn unlock(
+        &self,
+        image: Window<'_>,
+        request: &UnlockRequest,
+        passphrase: Option<&[u8]>,
+    ) -> Job<Encryption> {
         self.run(image, |disk, scratch| instar_ops::unlock(disk, request, passphrase, scratch))
     }
 
     fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome> {
         let mut extents = disks_of(extents)?;
-        self.run(image, |disk, scratch| {
+        self.run(image.into(), |disk, scratch| {
             instar_ops::create_with(disk, &mut as_disks(&mut extents), request, scratch)
         })
     }
 }
 
 fn disk(file: &File) -> Result<FileDisk<'_>, CliError> {
-    FileDisk::new(file).map_err(|e| CliError::Refused(e.to_string()))
+    window(file.into())
+}
+
+fn window(window: Window<'_>) -> Result<FileDisk<'_>, CliError> {
+    FileDisk::new(window).map_err(|e| CliError::Refused(e.to_string()))
 }
 
 fn disks_of<'f>(files: &[&'f File]) -> Result<Vec<FileDisk<'f>>, CliError> {
@@ -112,11 +121,11 @@ fn as_disks<'d>(files: &'d mut [FileDisk<'_>]) -> Vec<&'d mut dyn Disk> {
 impl InProcess {
     fn run<T>(
         &self,
-        image: &File,
+        image: Window<'_>,
         job: impl FnOnce(&mut FileDisk<'_>, &mut [u8]) -> Result<T, OpError>,
     ) -> Job<T> {
         let begun = Instant::now();
-        let mut disk = disk(image)?.watched(self.observer.clone());
+        let mut disk = window(image)?.watched(self.observer.clone());
         let mut scratch = vec![0; SCRATCH_LEN];
         let result = job(&mut disk, &mut scratch);
         let mut stats = disk.stats();

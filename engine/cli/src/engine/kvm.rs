@@ -5,13 +5,13 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
     ResizeOutcome, ResizeRequest, UnlockRequest,
 };
-use instar_vmm::{Kvm, Others};
+use instar_vmm::{Kvm, Others, Window};
 use std::fs::File;
 
 impl Engine for Kvm {
     fn resize(
         &self,
-        image: &File,
+        image: Window<'_>,
         others: &Others<'_>,
         request: &ResizeRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -21,7 +21,7 @@ impl Engine for Kvm {
 
     fn info(
         &self,
-        image: &File,
+        image: Window<'_>,
         extents: &[&File],
         request: &InfoRequest,
     ) -> Job<(ImageInfo, Vec<InfoItem>)> {
@@ -30,7 +30,7 @@ impl Engine for Kvm {
 
     fn check(
         &self,
-        image: &File,
+        image: Window<'_>,
         extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -38,7 +38,12 @@ impl Engine for Kvm {
         Ok(self.check_with(image, extents, request, findings)?)
     }
 
-    fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption> {
+    fn unlock(
+        &self,
+        image: Window<'_>,
+        request: &UnlockRequest,
+        passphrase: Option<&[u8]>,
+    ) -> Job<Encryption> {
         Ok(Kvm::unlock(self, image, request, passphrase)?)
     }
 

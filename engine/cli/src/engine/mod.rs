@@ -11,7 +11,7 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
     ResizeOutcome, ResizeRequest, UnlockRequest,
 };
-use instar_vmm::{Finished, Observer, Others};
+use instar_vmm::{Finished, Observer, Others, Window};
 use std::fs::File;
 
 /// What may come of a job: its end, or the reason why there is none.
@@ -27,7 +27,7 @@ pub trait Engine {
     /// [`CliError`] if the job did not come to an end.
     fn resize(
         &self,
-        image: &File,
+        image: Window<'_>,
         others: &Others<'_>,
         request: &ResizeRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -38,8 +38,12 @@ pub trait Engine {
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
-    fn info(&self, image: &File, extents: &[&File], request: &InfoRequest)
-    -> Job<(ImageInfo, Vec<InfoItem>)>;
+    fn info(
+        &self,
+        image: Window<'_>,
+        extents: &[&File],
+        request: &InfoRequest,
+    ) -> Job<(ImageInfo, Vec<InfoItem>)>;
 
     /// Checks `image` with its `extents`, open for writing too if it is to be repaired. Findings go to `findings` as
     /// they come.
@@ -48,7 +52,7 @@ pub trait Engine {
     /// [`CliError`] if the job did not come to an end.
     fn check(
         &self,
-        image: &File,
+        image: Window<'_>,
         extents: &[&File],
         request: &CheckRequest,
         findings: &mut dyn FnMut(CheckFinding),
@@ -58,7 +62,12 @@ pub trait Engine {
     ///
     /// # Errors
     /// [`CliError`] if the job did not come to an end.
-    fn unlock(&self, image: &File, request: &UnlockRequest, passphrase: Option<&[u8]>) -> Job<Encryption>;
+    fn unlock(
+        &self,
+        image: Window<'_>,
+        request: &UnlockRequest,
+        passphrase: Option<&[u8]>,
+    ) -> Job<Encryption>;
 
     /// Lays out a new image in the empty file `image`, open for reading and writing, and in empty `extents`.
     ///

@@ -158,7 +158,12 @@ fn encrypt(image: &Described<'_>) -> Option<Encrypt> {
 
 fn children(image: &Described<'_>) -> Vec<Child> {
     let child = |(name, filename, len, size)| Child { name, info: file_node(filename, len, size) };
-    image.nodes().into_iter().map(child).collect()
+    let files = image.nodes().into_iter().map(child).collect();
+    image.raw_layers().into_iter().rfold(files, |children, (filename, size)| {
+        let info = file_node(filename, size, image.disk_size);
+        let info = Node { children: Some(children), format: "raw", format_specific: None, ..info };
+        vec![Child { name: "file".to_owned(), info }]
+    })
 }
 
 fn file_node(filename: String, virtual_size: u64, actual_size: u64) -> Node {

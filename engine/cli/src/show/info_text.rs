@@ -132,11 +132,21 @@ fn bitmap_list(bitmaps: &[&Bitmap]) -> String {
 }
 
 fn file_node(out: &mut String, image: &Described<'_>) {
+    let (mut indent, mut path) = (String::new(), String::new());
+    for (name, size) in image.raw_layers() {
+        path.push_str("/file");
+        out.push_str(&format!("{indent}Child node '{path}':\n"));
+        indent.push_str("    ");
+        line(out, &format!("{indent}image"), &printable(&name));
+        line(out, &format!("{indent}file format"), "raw");
+        line(out, &format!("{indent}virtual size"), &format!("{} ({size} bytes)", human(size)));
+        line(out, &format!("{indent}disk size"), &human(image.disk_size));
+    }
     for (name, filename, size, disk_size) in image.nodes() {
-        out.push_str(&format!("Child node '/{name}':\n"));
-        line(out, "    filename", &printable(&filename));
-        line(out, "    protocol type", "file");
-        line(out, "    file length", &format!("{} ({size} bytes)", human(size)));
-        line(out, "    disk size", &human(disk_size));
+        out.push_str(&format!("{indent}Child node '{path}/{name}':\n"));
+        line(out, &format!("{indent}    filename"), &printable(&filename));
+        line(out, &format!("{indent}    protocol type"), "file");
+        line(out, &format!("{indent}    file length"), &format!("{} ({size} bytes)", human(size)));
+        line(out, &format!("{indent}    disk size"), &human(disk_size));
     }
 }

@@ -23,6 +23,8 @@ pub struct Described<'a> {
     pub disk_size: u64,
     /// Path, length and space of each file that the disk is in, if it is in others.
     pub parts: &'a [(PathBuf, u64, u64)],
+    /// Length in bytes of each raw layer between the file and the format, from below.
+    pub layers: &'a [u64],
     /// Which version of `qemu-img` to answer like.
     pub version: QemuVersion,
 }
@@ -66,6 +68,14 @@ impl Described<'_> {
         };
         let own = ("file".to_owned(), self.name.text(), self.file_node_size(), self.disk_size);
         self.parts.iter().enumerate().rev().map(part).chain([own]).collect()
+    }
+
+    /// The raw layers between the file and the format, from above: spelled out, and with their sizes in bytes.
+    pub fn raw_layers(&self) -> Vec<(String, u64)> {
+        let whole = |len: &u64| len.checked_next_multiple_of(SECTOR).unwrap_or(*len);
+        let mut all: Vec<_> = self.name.raw_layers().zip(self.layers.iter().map(whole)).collect();
+        all.reverse();
+        all
     }
 
     /// Whether it has extents with grains of different sizes: `qemu-img` then says of no flag how it is.

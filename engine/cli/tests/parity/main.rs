@@ -19,11 +19,13 @@ mod qed;
 mod repair;
 mod resize;
 mod scale;
+mod snapshots;
 mod space;
 mod usage;
 mod vhdx;
 mod vmdk;
 mod vpc;
+mod windows;
 
 use fixture::Fixtures;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
         group.extend(hostile::trials(engine));
         group.extend(qed::trials(engine));
         group.extend(scale::trials(engine));
+        group.extend(snapshots::trials(engine));
+        group.extend(windows::trials(engine));
         group.extend(space::trials(engine));
         group.extend(vhdx::trials(engine));
         group.extend(vmdk::trials(engine));
