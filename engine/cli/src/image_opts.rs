@@ -22,13 +22,30 @@ pub struct ImageOpts {
     pub detached: bool,
     /// Whether the image may not be written.
     pub read_only: bool,
+    /// What is said of the images behind it, the first one first.
+    pub behind: Vec<Behind>,
     /// Raw layers between the file and the format, from below, and last the format itself if that is raw.
     pub layers: Vec<RawLayer>,
 }
 
-/// Most raw layers below a format.
+/// What the options say of a backing file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Its format, whatever the image says.
+    pub driver: Option<String>,
+    /// Its file, whatever the image says.
+    pub filename: Option<String>,
+    /// The name of the secret with its passphrase.
+    pub key_secret: Option<String>,
+    /// One of its options as it was spelled out: what is no use to `info`.
+    pub spelled: String,
+}
+
+/// Most raw layers below a format, or images behind it that options say something of.
 const MAX_LAYERS: usize = 16;
 
+/// What begins the name of an option of the image behind.
+const BACKING: &str = "backing.";
 /// What begins the name of an option of the layer below.
 const FILE: &str = "file.";
 
@@ -49,18 +66,16 @@ const TUNING: [&str; 14] = [
     "file.discard",
     "file.auto-read-only",
 ];
-/// The same of qcow2.
-const QCOW2_TUNING: [&str; 9] = [
+/// The same of qcow2: what is on or off.
+const QCOW2_SWITCHES: [&str; 5] = [
     "lazy-refcounts",
     "pass-discard-request",
     "pass-discard-snapshot",
     "pass-discard-other",
     "discard-no-unref",
-    "overlap-check",
-    "l2-cache-size",
-    "refcount-cache-size",
-    "cache-size",
 ];
+/// The same of qcow2, anything else.
+const QCOW2_TUNING: [&str; 4] = ["overlap-check", "l2-cache-size", "refcount-cache-size", "cache-size"];
 
 impl ImageOpts {
     /// Understands the options.
@@ -76,7 +91,10 @@ impl ImageOpts {
     /// # Errors
     /// As [`Self::parse`].
     pub fn from_json(text: &[u8]) -> Result<Self, String> {
-        let mut pairs = keyval::from_json_tree(text)?;
+        Self::from_pairs(keyval::from_json_tree(text)?)
+    }
+
+    fn from_pairs(mut pairs: Vec<Pair>) -> Result<Self, String> {
         let is_file = |pair: &Pair| pair.key == "driver" && pair.value == b"file";
         if pairs.iter().any(is_file) {
             // A node of the file itself: its bytes are the disk.
@@ -84,10 +102,6 @@ impl ImageOpts {
             let own = pairs.iter_mut().filter(|pair| pair.key == "filename");
             own.for_each(|pair| pair.key = "file.filename".to_owned());
         }
-        Self::from_pairs(pairs)
-    }
-
-    fn from_pairs(pairs: Vec<Pair>) -> Result<Self, String> {
         let mut opts = Self::default();
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         // The last of several values counts, and what an option means depends on the driver.
@@ -154,9 +168,37 @@ impl ImageOpts {
             "key-secret" if luks => self.key_secret = Some(value),
             "encrypt.format" if qcow2 => self.encryption = Some(value),
             "backing" if value.is_empty() => self.detached = true,
+            _ if qcow2 && key.starts_with(BACKING) => self.take_behind(key, value)?,
             "read-only" => self.read_only = on_off(key, &value)?,
             _ if TUNING.contains(&key) => {}
+            _ if qcow2 && QCOW2_SWITCHES.contains(&key) => drop(on_off(key, &value)?),
             _ if qcow2 && QCOW2_TUNING.contains(&key) => {}
+            _ => return Err(self.unknown(key)),
+        }
+        Ok(())
+    }
+
+    /// Takes an option of an image behind this one.
+    fn take_behind(&mut self, key: &str, value: String) -> Result<(), String> {
+        let mut depth = 0;
+        let mut own = key;
+        while let Some(rest) = own.strip_prefix(BACKING).filter(|_| depth < MAX_LAYERS) {
+            (own, depth) = (rest, depth + 1);
+        }
+        self.behind.resize(self.behind.len().max(depth), Behind::default());
+        let Some(behind) = depth.checked_sub(1).and_then(|at| self.behind.get_mut(at)) else {
+            return Err(self.unknown(key));
+        };
+        key.clone_into(&mut behind.spelled);
+        match own {
+            "driver" => {
+                known_driver(Some(&value), &["raw", "qcow2", "qed", "luks", "vpc", "vhdx"])?;
+                behind.driver = Some(value);
+            }
+            "file.filename" => behind.filename = Some(value),
+            "key-secret" | "encrypt.key-secret" => behind.key_secret = Some(value),
+            "encrypt.format" => {}
+            _ if [&TUNING[..], &QCOW2_SWITCHES, &QCOW2_TUNING].iter().any(|known| known.contains(&own)) => {}
             _ => return Err(self.unknown(key)),
         }
         Ok(())

@@ -36,6 +36,7 @@ struct Looked {
 pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     let file = only_file(args.file.as_ref(), &args.extra)?;
     let source = Source::new(&args.source, file)?;
+    source.refuse_behind(file)?;
     let version = version(args.qemu_version.as_deref())?;
     let gate = gate(&args.gate)?;
     let access = if args.force_share { Access::Shared } else { Access::Info };

@@ -61,6 +61,12 @@ impl ImageName {
         }
     }
 
+    /// The same, described by more than its path, if there is more to say.
+    #[must_use]
+    pub fn described(self, described: Option<String>) -> Self {
+        Self { described, ..self }
+    }
+
     /// The same above `below`: the file, and raw layers upon it, spelled out from below.
     #[must_use]
     pub fn above(self, below: Vec<String>) -> Self {

@@ -7,10 +7,12 @@ use crate::engine::Engine;
 use crate::error::{CliError, io_text};
 use crate::gate::Gate;
 use crate::image::{Image, parse_format};
+use crate::image_opts::Behind;
 use crate::lock::{Claim, lock};
 use crate::name::ImageName;
+use crate::source::Source;
 use crate::stored::Stored;
-use instar_ops::{Format, ImageInfo, InfoRequest, LayerError, MAX_LAYERS};
+use instar_ops::{Format, ImageError, ImageInfo, InfoRequest, LayerError, MAX_LAYERS};
 use instar_vmm::{LayerFiles, Others, Window};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -42,8 +44,12 @@ impl OtherFiles {
     ///
     /// # Errors
     /// [`CliError::Open`] in `qemu-img`'s words; [`CliError::Vmm`] if the engine failed.
-    pub fn open(engine: &dyn Engine, image: &Image, gate: &Gate) -> Result<Self, CliError> {
-        Ok(Self::walk(engine, image, gate, Claims::Write)?.0)
+    pub fn open(
+        engine: &dyn Engine,
+        (image, source): (&Image, &Source),
+        gate: &Gate,
+    ) -> Result<Self, CliError> {
+        Ok(Self::walk(engine, (image, Some(source)), gate, Claims::Write)?.0)
     }
 
     /// Opens what an image that nothing is done to, and that others may be writing, and the images behind
@@ -52,12 +58,12 @@ impl OtherFiles {
     /// # Errors
     /// As [`Self::open`].
     pub fn look(engine: &dyn Engine, image: &Image) -> Result<(Self, ImageInfo), CliError> {
-        Self::walk(engine, image, &Gate::Allow, Claims::Nothing)
+        Self::walk(engine, (image, None), &Gate::Allow, Claims::Nothing)
     }
 
     fn walk(
         engine: &dyn Engine,
-        image: &Image,
+        (image, source): (&Image, Option<&Source>),
         gate: &Gate,
         claims: Claims,
     ) -> Result<(Self, ImageInfo), CliError> {
@@ -74,7 +80,9 @@ impl OtherFiles {
             if all.layers.len() == MAX_LAYERS {
                 return Err(refused(format!("the backing chain is longer than {MAX_LAYERS} files")));
             }
-            let (mut layer, named) = Layer::open(&owner, &info, gate).map_err(refused)?;
+            let told = source.and_then(|source| source.behind().get(all.layers.len()));
+            let stored = named(&owner, &info, told).map_err(refused)?;
+            let (mut layer, named) = Layer::open(&stored, gate).map_err(refused)?;
             let own = identity(&layer.file).map_err(refused)?;
             if seen.contains(&own) {
                 let name = layer.name.shown_path();
@@ -83,6 +91,10 @@ impl OtherFiles {
             seen.push(own);
             claim(&layer.file, &layer.name, claims.of_layers()).map_err(refused)?;
             info = describe(engine, (&layer.file).into(), named)?.map_err(refused)?;
+            if let Some(source) = source.filter(|_| info.encrypted) {
+                let id = stored.key_secret.as_deref().ok_or_else(|| refused(locked(&info)))?;
+                source.unlock_with(engine, ((&layer.file).into(), Some(info.format)), id, refused)?;
+            }
             layer.format = info.format;
             layer.data_file = data_file(&info, gate, claims.behind()).map_err(refused)?;
             owner = layer.name.clone();
@@ -126,17 +138,39 @@ impl Layer {
         LayerFiles { file: &self.file, data_file: self.data_file.as_ref(), format: self.format }
     }
 
-    /// Opens the backing file of `owner`, and tells the format that it is said to have.
-    fn open(owner: &ImageName, info: &ImageInfo, gate: &Gate) -> Result<(Self, Option<Format>), String> {
-        let stored = Stored::parse(owner, &info.backing_file)?;
-        let told = String::from_utf8_lossy(&info.backing_format);
-        let format = stored.format.or_else(|| (!told.is_empty()).then(|| told.into_owned()));
-        let format = format.as_deref().map(parse_format).transpose()?;
+    /// Opens a backing file, and tells the format that it is said to have.
+    fn open(stored: &Stored, gate: &Gate) -> Result<(Self, Option<Format>), String> {
+        let format = stored.format.as_deref().map(parse_format).transpose()?;
         let file = gate.open(stored.name.path(), false)?;
         // Until the engine has said what it is.
         let unknown = Format::Raw;
-        Ok((Self { name: stored.name, file, data_file: None, format: unknown }, format))
+        Ok((Self { name: stored.name.clone(), file, data_file: None, format: unknown }, format))
     }
+}
+
+/// What the backing file of `owner` is, by what `owner` says and what the user has `told`, which counts for more.
+fn named(owner: &ImageName, info: &ImageInfo, told: Option<&Behind>) -> Result<Stored, String> {
+    let mut stored = Stored::parse(owner, &info.backing_file)?;
+    let own = String::from_utf8_lossy(&info.backing_format);
+    stored.format = stored.format.or_else(|| (!own.is_empty()).then(|| own.into_owned()));
+    let Some(Behind { driver, filename, key_secret, .. }) = told else { return Ok(stored) };
+    if let Some(filename) = filename {
+        stored = Stored {
+            name: ImageName::new(OsStr::new(&format!("file:{filename}")))?,
+            format: None,
+            key_secret: None,
+        };
+    }
+    stored.format = driver.clone().or(stored.format);
+    stored.key_secret = key_secret.clone().or(stored.key_secret);
+    Ok(stored)
+}
+
+/// What is said of an encrypted image for which no secret is named.
+fn locked(info: &ImageInfo) -> String {
+    let needed =
+        if info.format == Format::Luks { ImageError::KeySecret } else { ImageError::EncryptKeySecret };
+    needed.to_string()
 }
 
 fn claim(file: &File, name: &ImageName, claim: Claim) -> Result<(), String> {

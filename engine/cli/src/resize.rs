@@ -76,7 +76,7 @@ fn resize(
     // Most images have no other files, so that it is not asked beforehand.
     let mut others = OtherFiles::default();
     if finished.result.as_ref().is_err_and(wants_others) {
-        others = OtherFiles::open(engine.as_ref(), image, gate)?;
+        others = OtherFiles::open(engine.as_ref(), (image, source), gate)?;
         let mut all = others.as_others();
         all.unlocked = alone.unlocked;
         all.detached |= detached;

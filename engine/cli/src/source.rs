@@ -4,11 +4,12 @@ use crate::args::SourceArgs;
 use crate::engine::Engine;
 use crate::error::CliError;
 use crate::image::{Access, Image};
-use crate::image_opts::ImageOpts;
+use crate::image_opts::{Behind, ImageOpts};
 use crate::message::{printable, shown};
 use crate::name::ImageName;
 use crate::secret::Secrets;
-use instar_ops::{Encryption, ImageError, OpError, UnlockRequest};
+use instar_ops::{Encryption, Format, ImageError, OpError, UnlockRequest};
+use instar_vmm::Window;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -89,6 +90,49 @@ impl Source {
         })
     }
 
+    /// Refuses what is said of images behind the image, where they are not opened.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] in `qemu-img`'s words.
+    pub fn refuse_behind(&self, file: &OsStr) -> Result<(), CliError> {
+        match self.behind().first().filter(|behind| !behind.spelled.is_empty()) {
+            Some(Behind { spelled, .. }) => {
+                let key = printable(spelled);
+                let reason = format!("Block format 'qcow2' does not support the option '{key}'");
+                Err(CliError::Open { name: shown(file), reason })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is said of images behind the image, the first one first.
+    pub fn behind(&self) -> &[Behind] {
+        self.opts.as_ref().map_or(&[], |opts| &opts.behind)
+    }
+
+    /// Unlocks `file`, of `format`, with the secret called `id`; the guest that does is the only one that sees the passphrase.
+    ///
+    /// # Errors
+    /// [`CliError::Open`] of the image called `name`, for `reason`: there is no such secret, or it does not open the file.
+    pub fn unlock_with(
+        &self,
+        engine: &dyn Engine,
+        (file, format): (Window<'_>, Option<Format>),
+        id: &str,
+        refused: impl Fn(String) -> CliError,
+    ) -> Result<(), CliError> {
+        let passphrase = self.secrets.passphrase(id).map_err(&refused)?;
+        if passphrase.len() > instar_ops::PASSPHRASE_LEN {
+            return Err(refused(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)));
+        }
+        let request = UnlockRequest { format, expected: None };
+        let unlocked = engine.unlock(file, &request, Some(passphrase))?.result;
+        unlocked.map(drop).map_err(|error| match CliError::from_op(error, "") {
+            CliError::Open { reason, .. } => refused(reason),
+            other => other,
+        })
+    }
+
     /// Unlocks the image if `result` says that it must be and a secret is named for it; whether it did.
     ///
     /// # Errors
@@ -105,12 +149,7 @@ impl Source {
             return Ok(false);
         };
         let refused = |reason| CliError::Open { name: image.name.given(), reason };
-        let passphrase = self.secrets.passphrase(id).map_err(refused)?;
-        if passphrase.len() > instar_ops::PASSPHRASE_LEN {
-            return Err(refused(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)));
-        }
-        let request = UnlockRequest { format: image.format, expected: None };
-        let unlocked = engine.unlock(image.window(), &request, Some(passphrase))?.result;
-        unlocked.map(|_| true).map_err(|error| CliError::from_op(error, &image.name.given()))
+        self.unlock_with(engine, (image.window(), image.format), id, refused)?;
+        Ok(true)
     }
 }

@@ -1,5 +1,6 @@
 //! Names that an image stores for its other files, as `qemu-img` reads them.
 
+use crate::image_opts::ImageOpts;
 use crate::message::printable;
 use crate::name::ImageName;
 use serde_json::{Map, Value};
@@ -13,6 +14,8 @@ pub struct Stored {
     pub name: ImageName,
     /// The format that the name itself tells, if it is one that does.
     pub format: Option<String>,
+    /// The name of the secret that opens it, if it tells one.
+    pub key_secret: Option<String>,
 }
 
 impl Stored {
@@ -26,7 +29,7 @@ impl Stored {
             Some(json) => from_json(json),
             None => {
                 let name = ImageName::new(OsStr::from_bytes(&owner.resolve(stored)))?;
-                Ok(Self { name, format: None })
+                Ok(Self { name, format: None, key_secret: None })
             }
         }
     }
@@ -35,7 +38,7 @@ impl Stored {
 fn from_json(json: &[u8]) -> Result<Stored, String> {
     let not_parsed = |e| format!("Could not parse the JSON options: {}", printable(&format!("{e}")));
     let options: Map<String, Value> = serde_json::from_slice(json).map_err(not_parsed)?;
-    let (mut format, mut path) = (None, None);
+    let (mut format, mut path, mut key_secret) = (None, None, None);
     for (name, value) in flat(options) {
         let Value::String(value) = value else {
             return Err(format!("json: option '{}' is not text", printable(&name)));
@@ -44,6 +47,7 @@ fn from_json(json: &[u8]) -> Result<Stored, String> {
             "driver" => format = Some(value),
             "file.filename" | "filename" => path = Some(value),
             "file.driver" if value == "file" => {}
+            "key-secret" | "encrypt.key-secret" => key_secret = Some(value),
             _ => return Err(format!("json: option '{}' is not supported", printable(&name))),
         }
     }
@@ -51,7 +55,8 @@ fn from_json(json: &[u8]) -> Result<Stored, String> {
     // A node of the file itself: its bytes are the disk.
     let format = format.map(|format| if format == "file" { "raw".to_owned() } else { format });
     let name = ImageName::new(OsStr::new(&format!("file:{path}")))?;
-    Ok(Stored { name, format })
+    let described = key_secret.as_ref().and_then(|_| ImageOpts::from_json(json).ok()?.shown());
+    Ok(Stored { name: name.described(described), format, key_secret })
 }
 
 /// Objects within are the same as names with dots.
@@ -97,6 +102,16 @@ mod tests {
     }
 
     #[test]
+    fn json_names_tell_secrets() {
+        let owner = ImageName::new(OsStr::new("ov.img")).expect("a name");
+        let secret = |stored: &str| Stored::parse(&owner, stored.as_bytes()).expect(stored).key_secret;
+        let of = |driver, key| format!(r#"json:{{"driver":"{driver}","{key}":"s","file.filename":"b"}}"#);
+        assert_eq!(secret(&of("luks", "key-secret")).as_deref(), Some("s"));
+        assert_eq!(secret(&of("qcow2", "encrypt.key-secret")).as_deref(), Some("s"));
+        assert_eq!(secret("b"), None);
+    }
+
+    #[test]
     fn json_names_that_say_more_are_refused() {
         for (stored, text) in [
             ("json:{", "Could not parse the JSON options"),
@@ -105,6 +120,10 @@ mod tests {
             (r#"json:{"driver":"raw","size":5,"file.filename":"b"}"#, "json: option 'size' is not text"),
             (r#"json:{"driver":"raw","offset":"5","file.filename":"b"}"#, "json: option 'offset'"),
             (r#"json:{"driver":"raw","file":{"driver":"nbd","host":"h"}}"#, "json: option 'file.driver'"),
+            (
+                r#"json:{"driver":"luks","key-secret":7,"file.filename":"b"}"#,
+                "json: option 'key-secret' is not text",
+            ),
             (r#"json:{"driver":"raw","file":"node"}"#, "json: option 'file' is not supported"),
         ] {
             let error = parse(stored).expect_err(stored);

@@ -37,6 +37,20 @@ const IMAGES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Overlays of 1 MiB, each with what it has for a backing file, and that file's format.
+const OVERLAYS: &[(&str, &str, &str)] = &[
+    ("ov-luks.img", "l.img", "luks"),
+    ("ov-qcow2.img", "q.img", "qcow2"),
+    ("ov-aes.img", "a.img", "qcow2"),
+    (
+        "ov-json.img",
+        r#"json:{"driver":"luks","key-secret":"s","file":{"driver":"file","filename":"l.img"}}"#,
+        "luks",
+    ),
+    ("ov-flat.img", r#"json:{"driver":"qcow2","encrypt.key-secret":"s","file.filename":"q.img"}"#, "qcow2"),
+    ("ov-ov.img", "ov-luks.img", "qcow2"),
+];
+
 /// Command lines of which the answer counts.
 const ANSWERS: &[&str] = &[
     "resize q.img 8M",
@@ -71,6 +85,25 @@ const ANSWERS: &[&str] = &[
     "info essiv.img",
     "info cast5.img",
     "info --image-opts driver=qcow2,file.filename=q.img,encrypt.key-secret=s",
+    "info ov-luks.img",
+    "info --backing-chain ov-luks.img",
+    "info --backing-chain ov-json.img",
+    "info --image-opts driver=qcow2,file.filename=ov-luks.img,backing.key-secret=s",
+    "resize ov-luks.img 8M",
+    "resize ov-qcow2.img 8M",
+    "resize ov-aes.img 8M",
+    "resize ov-json.img 8M",
+    "resize ov-ov.img 8M",
+    "resize --object secret,id=s,data=pw ov-luks.img 8M",
+    "resize --object secret,id=s,data=pw ov-json.img 8M",
+    "resize --object secret,id=s,data=pw ov-flat.img 8M",
+    "resize --object secret,id=s,data=no ov-json.img 8M",
+    "resize --object secret,id=s,data=no ov-flat.img 8M",
+    "resize --object secret,id=s,data=no --image-opts driver=qcow2,file.filename=ov-luks.img,backing.key-secret=s 8M",
+    "resize --object secret,id=s,data=pw --image-opts driver=qcow2,file.filename=ov-luks.img,backing.key-secret=x 8M",
+    "resize --object secret,id=s,data=pw --image-opts driver=qcow2,file.filename=ov-qcow2.img,\
+     backing.encrypt.key-secret=x 8M",
+    "resize --object secret,id=s,data=pw --image-opts driver=qcow2,file.filename=ov-qcow2.img 8M",
 ];
 
 /// Resizes that succeed: the file, the options of its driver, further options, the size.
@@ -88,6 +121,13 @@ const RESIZES: &[(&str, &str, &str, &str)] = &[
     ("cast5.img", "driver=luks,key-secret=s", "-q", "8M"),
     ("twofish.img", "driver=luks,key-secret=s", "-q", "8M"),
     ("ecb.img", "key-secret=s", "-q", "8M"),
+    ("ov-luks.img", "driver=qcow2,backing.key-secret=s", "-q", "8M"),
+    ("ov-luks.img", "driver=qcow2,backing.key-secret=s", "--preallocation=metadata", "8M"),
+    ("ov-luks.img", "driver=qcow2,backing.key-secret=s", "--shrink", "512k"),
+    ("ov-luks.img", "driver=qcow2,backing.driver=luks,backing.key-secret=s", "-q", "2M"),
+    ("ov-qcow2.img", "driver=qcow2,backing.encrypt.key-secret=s", "-q", "8M"),
+    ("ov-aes.img", "driver=qcow2,backing.encrypt.key-secret=s", "--preallocation=full", "3M"),
+    ("ov-ov.img", "driver=qcow2,backing.backing.key-secret=s", "-q", "8M"),
 ];
 
 /// Headers that lie: an offset in the image, and what is put there.
@@ -123,6 +163,10 @@ fn originals() -> Result<TempDir, Failed> {
     must(
         Command::new("qemu-img").args(["create", "-qf", "qcow2", "plain.img", "4M"]).current_dir(dir.path()),
     )?;
+    for (file, backing, format) in OVERLAYS {
+        let args = ["create", "-qf", "qcow2", "-u", "-b", backing, "-F", format, file, "1M"];
+        must(Command::new("qemu-img").args(args).current_dir(dir.path()))?;
+    }
     Ok(dir)
 }
 

@@ -21,6 +21,8 @@ enum Kind<'c> {
     Qed(QedMapping<'c>),
     Vhd(VhdMapping<'c>),
     Vhdx(VhdxMapping<'c>),
+    /// Whoever has opened it has unlocked it, too, and kept the key. Its size is all that is known of it.
+    Encrypted,
 }
 
 /// How the clusters of a layer are packed.
@@ -53,6 +55,9 @@ impl<'c> Reader<'c> {
             }
             Opened::Qcow2(header) => {
                 admit(&header, layer)?;
+                if header.crypt_method != 0 {
+                    return Ok(Self { size: header.virtual_size(), kind: Kind::Encrypted });
+                }
                 let mapping = Mapping::new(&header, table);
                 Ok(Self { size: header.virtual_size(), kind: Kind::Qcow2(mapping) })
             }
@@ -63,7 +68,10 @@ impl<'c> Reader<'c> {
             Opened::Vhd(image) => {
                 Ok(Self { size: image.virtual_size(), kind: Kind::Vhd(VhdMapping::open(&image, table)?) })
             }
-            Opened::Luks(_) => Err(Refusal::EncryptedLayer.into()),
+            Opened::Luks(header) => {
+                let size = header.virtual_size(layer.file.len())?;
+                Ok(Self { size, kind: Kind::Encrypted })
+            }
             Opened::Vmdk(_) => Err(Refusal::LayerFormat.into()),
             Opened::Qed(header) => {
                 Ok(Self { size: header.image_size, kind: Kind::Qed(QedMapping::new(header, table)) })
@@ -76,11 +84,18 @@ impl<'c> Reader<'c> {
         self.size
     }
 
+    /// Whether what it holds cannot be read.
+    pub const fn is_encrypted(&self) -> bool {
+        matches!(self.kind, Kind::Encrypted)
+    }
+
     /// How its clusters are packed.
     pub const fn clusters(&self) -> Clusters {
         match &self.kind {
             // Nothing there is compressed.
-            Kind::Raw | Kind::Qed(_) | Kind::Vhd(_) | Kind::Vhdx(_) => Clusters { size: SECTOR, zstd: false },
+            Kind::Raw | Kind::Qed(_) | Kind::Vhd(_) | Kind::Vhdx(_) | Kind::Encrypted => {
+                Clusters { size: SECTOR, zstd: false }
+            }
             Kind::Qcow2(mapping) => mapping.clusters(),
         }
     }
@@ -96,6 +111,7 @@ impl<'c> Reader<'c> {
             Kind::Qed(mapping) => mapping.find(layer.file, offset, len),
             Kind::Vhd(mapping) => mapping.find(layer.file, offset, len),
             Kind::Vhdx(mapping) => mapping.find(layer.file, offset, len),
+            Kind::Encrypted => Err(Refusal::EncryptedLayer.into()),
         }
     }
 
@@ -114,9 +130,6 @@ impl<'c> Reader<'c> {
 /// Refuses what cannot be read, before anything is.
 fn admit(header: &Header, layer: &Layer<'_>) -> Result<(), LayerError> {
     header.check_against_file(layer.file.len())?;
-    if header.crypt_method != 0 {
-        return Err(Refusal::EncryptedLayer.into());
-    }
     if header.has(Incompatible::DATA_FILE) && layer.data_file.is_none() {
         return Err(Refusal::DataFileClosed.into());
     }

@@ -65,6 +65,11 @@ impl<'c, 'a> Chain<'c, 'a> {
         Ok(Self { layers, readers, unpacker: Unpacker::new(rest), failure: None })
     }
 
+    /// Whether some of the disk cannot be read: a layer is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.readers.iter().any(Reader::is_encrypted)
+    }
+
     /// What went wrong in which layer, if anything did; else `error`.
     pub fn blame(&self, error: PlanError) -> OpError {
         match self.failure {
