@@ -194,7 +194,7 @@ pub struct CheckArgs {
     /// Repair what is found: leaked clusters only, or all that can be
     #[arg(short, long, value_name = "leaks|all")]
     pub repair: Option<OsString>,
-    /// Recognised, but not supported
+    /// QEMU's cache mode: any is taken, and none changes anything
     #[arg(short = 'T', long, value_name = "MODE", hide = true)]
     pub cache: Option<OsString>,
     /// The engine.

@@ -25,6 +25,9 @@ const LEAKS: u8 = 3;
 /// Exit code for a format that cannot be checked ([`CliError::ChecksUnsupported`]).
 pub const UNSUPPORTED: u8 = 63;
 
+/// Cache modes of QEMU.
+const CACHE_MODES: [&str; 6] = ["none", "off", "writeback", "writethrough", "directsync", "unsafe"];
+
 /// Runs the command and says with which code to exit.
 ///
 /// # Errors
@@ -73,10 +76,12 @@ fn verdict(report: &CheckReport) -> Result<ExitCode, CliError> {
     }
 }
 
+/// Whatever the mode, what is read comes from the file, and what is written is made durable.
 fn refuse_cache(args: &CheckArgs) -> Result<(), CliError> {
-    match args.cache {
-        Some(_) => Err(CliError::Refused("--cache is not supported".to_owned())),
-        None => Ok(()),
+    let Some(mode) = &args.cache else { return Ok(()) };
+    match mode.to_str() {
+        Some(mode) if CACHE_MODES.contains(&mode) => Ok(()),
+        _ => Err(CliError::Refused(format!("Invalid source cache option: {}", shown(mode)))),
     }
 }
 
