@@ -6,7 +6,7 @@
 //! each, meet them in the same order every time.
 //!
 //! # After a crash
-//! 1. The footer in front, then the one at the end, have the new size: what is behind it is gone, and nothing
+//! 1. The footer in front, then the one at the end, if there is one, have the new size: what is behind it is gone, and nothing
 //!    else has changed.
 //! 2. What lies behind the last place that stays, and is no more needed, is zeroed: QEMU puts new blocks
 //!    there without clearing them.
@@ -43,9 +43,11 @@ pub struct Plan {
     new: Footer,
     header_at: u64,
     header: Header,
-    /// Where the footer at the end is now, or the end of the file, and where it will be.
-    trailer: u64,
+    /// Where the footer at the end is now, if there is one, and where it will be.
+    trailer: Option<u64>,
     new_trailer: u64,
+    /// Where everything else ends: in the middle of a sector, perhaps, in a file without a footer there.
+    end: u64,
     /// Blocks that stay, and entries that there are now.
     kept: u64,
     entries: u64,
@@ -95,8 +97,9 @@ pub fn plan<T: Target>(
         new,
         header_at,
         header: shorter,
-        trailer: trailer.unwrap_or(image.file_end()),
+        trailer,
         new_trailer: used,
+        end: trailer.unwrap_or(image.file_len),
         kept,
         entries: all,
         limit,
@@ -199,7 +202,9 @@ impl Plan {
     /// Carries it out.
     pub fn run<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<(), IoError> {
         write_footer(image, 0, &self.new)?;
-        write_footer(image, self.trailer, &self.new)?;
+        if let Some(trailer) = self.trailer {
+            write_footer(image, trailer, &self.new)?;
+        }
         let mut buffers = Buffers::carve(scratch);
         self.discard(image, &mut buffers)?;
         image.apply(Patch::Barrier)?;
@@ -324,7 +329,7 @@ impl Plan {
 
     /// Leaves nothing behind the last block but the footer.
     fn settle<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<(), IoError> {
-        zero(image, self.new_trailer, self.trailer, true)?;
+        zero(image, self.new_trailer, self.end, true)?;
         if self.moved.is_none() {
             let kept = self.kept.saturating_mul(ENTRY_LEN);
             let at = self.header.table_offset().saturating_add(kept);
@@ -333,7 +338,7 @@ impl Plan {
             fill(image, (at, own), 0xff, scratch)?;
         }
         image.apply(Patch::Barrier)?;
-        if self.new_trailer != self.trailer {
+        if self.trailer != Some(self.new_trailer) {
             write_footer(image, self.new_trailer, &self.new)?;
         }
         Ok(())
