@@ -12,6 +12,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod error;
+mod longer;
 pub mod luks;
 pub mod qcow2;
 pub mod qed;

@@ -33,25 +33,25 @@ pub(super) fn resize(
     let old_text = said.text().len();
     let len = disk.len();
     let disk = &mut OnDisk(disk);
-    let file_size_after = match action {
+    let (new_header, file_size_after) = match action {
         ResizeAction::NoOp => {
             text::replace(disk, EMBEDDED_AT, old_text, new_text)?;
-            mend(disk, header, scratch)?;
-            len
+            (*header, len)
         }
         ResizeAction::Grow => {
             let plan = grow::plan(disk, header, new, request.preallocation, scratch)?;
             let len = plan.run(disk, scratch)?;
             text::replace(disk, EMBEDDED_AT, old_text, new_text)?;
-            len
+            (*plan.header(), len)
         }
         ResizeAction::Shrink => {
             let plan = shrink::plan(disk, header, new, scratch)?;
             text::replace(disk, EMBEDDED_AT, old_text, new_text)?;
             plan.commit(disk)?;
-            plan.settle(disk, scratch)?
+            (*plan.header(), plan.settle(disk, scratch)?)
         }
     };
+    mend(disk, (&new_header, header.tables(), file_size_after), scratch)?;
     Ok(ResizeOutcome {
         format: Format::Vmdk,
         action,

@@ -93,8 +93,8 @@ pub(super) fn resize(
 /// Does what an interrupted shrink has left to do in the last extent.
 fn mended(extents: &mut [&mut dyn Disk], line: &Extent<'_>, scratch: &mut [u8]) -> Result<(), OpError> {
     let Some(file) = extents.last_mut().filter(|_| !line.kind.is_flat()) else { return Ok(()) };
-    let header = header(&mut **file)?;
-    Ok(mend(&mut OnDisk(&mut **file), &header, scratch)?)
+    let (header, len) = (header(&mut **file)?, file.len());
+    Ok(mend(&mut OnDisk(&mut **file), (&header, header.tables(), len), scratch)?)
 }
 
 /// How large every extent is.
@@ -157,8 +157,10 @@ impl Growth<'_> {
         if flat {
             let at = |sectors: u64| self.last.offset.saturating_add(sectors).saturating_mul(SECTOR);
             self.flat(&mut **file, (at(was), at(self.edit.last)), scratch)?;
-        } else if let Some(plan) = self.sparse(&mut **file, was, scratch)? {
-            plan.run(&mut OnDisk(&mut **file), scratch)?;
+        } else if let Some((plan, tables)) = self.sparse(&mut **file, was, scratch)? {
+            let file = &mut OnDisk(&mut **file);
+            let len = plan.run(file, scratch)?;
+            mend(file, (plan.header(), tables, len), scratch)?;
         }
         for (n, file) in (0..).zip(new) {
             let sectors = self.edit.sectors(n);
@@ -171,12 +173,18 @@ impl Growth<'_> {
         Ok(())
     }
 
-    fn sparse(&self, file: &mut dyn Disk, was: u64, scratch: &mut [u8]) -> Result<Option<Grow>, OpError> {
+    /// How the last extent grows, if it does, and how many tables it has.
+    fn sparse(
+        &self,
+        file: &mut dyn Disk,
+        was: u64,
+        scratch: &mut [u8],
+    ) -> Result<Option<(Grow, u64)>, OpError> {
         if self.edit.last == was {
             return Ok(None);
         }
         let header = header(file)?;
-        Ok(Some(grow::plan(file, &header, self.edit.last, self.mode, scratch)?))
+        Ok(Some((grow::plan(file, &header, self.edit.last, self.mode, scratch)?, header.tables())))
     }
 
     /// Makes the part of a file from byte `from` to `to` a part of the disk, that reads as zeros.
@@ -263,6 +271,7 @@ fn cut(
     }
     let target = &mut OnDisk(&mut **file);
     plan.commit(target)?;
-    let last_len = Some(plan.settle(target, scratch)?);
-    Ok(ExtentsAfter { kept, last_len, again: false })
+    let len = plan.settle(target, scratch)?;
+    mend(target, (plan.header(), header.tables(), len), scratch)?;
+    Ok(ExtentsAfter { kept, last_len: Some(len), again: false })
 }

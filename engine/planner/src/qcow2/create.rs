@@ -1,8 +1,8 @@
 //! Creating: an image of no size whose header, refcount table and one refcount block fill the first
 //! three clusters, then grown to the size asked.
 
-use super::longer::Longer;
 use super::{fill::Goal, plan, refcounts::Run};
+use crate::longer::Longer;
 use crate::{Patch, PlanError, Preallocation, Surroundings, Target};
 use instar_formats::ImageError;
 use instar_formats::bytes::{index, put, put_be32, put_be64};

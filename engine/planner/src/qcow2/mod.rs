@@ -42,7 +42,6 @@ mod fill;
 mod gate;
 pub mod grow;
 mod leftover;
-mod longer;
 mod refcounts;
 mod release;
 mod reserve;
@@ -54,6 +53,7 @@ mod table;
 mod trim;
 mod verify;
 
+use crate::longer::Longer;
 use crate::{PlanError, Request, ResizeAction, ResizeError, Surroundings, Target};
 use bitmaps::BitmapsPlan;
 use fill::Goal;
@@ -63,7 +63,6 @@ use instar_formats::io::ReadAt;
 use instar_formats::qcow2::Header;
 use instar_formats::qcow2::header::SECTOR;
 use leftover::Leftover;
-use longer::Longer;
 use reserve::Reservation;
 use scratch::Scratch;
 

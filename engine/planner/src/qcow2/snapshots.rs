@@ -6,10 +6,10 @@
 //! new one, which say the same of every snapshot; the other one is leaked at most. The file reaches as far as all that is
 //! new before any of that is counted: no check looks for leaks further out.
 
-use super::longer::Longer;
 use super::release::Release;
 use super::reserve::Reservation;
 use super::scratch::Scratch;
+use crate::longer::Longer;
 use crate::{Patch, PlanError, Target};
 use instar_formats::bytes::{index, put_be32, put_be64};
 use instar_formats::io::{IoError, ReadAt};

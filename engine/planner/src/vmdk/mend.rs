@@ -1,4 +1,4 @@
-//! What an interrupted shrink leaves: redundant tables that name other copies of grains than the tables do. Nobody reads them, but
+//! What an interrupted shrink leaves, and every later resize has to mend: redundant tables that name other copies of grains than the tables do. Nobody reads them, but
 //! whoever would fall back on them should find what everybody else finds.
 //!
 //! # After a crash
@@ -6,20 +6,33 @@
 
 use super::shrink::write_changes;
 use super::tables::{TABLE, byte, directories, entry};
-use super::walk::{Finding, whole};
-use crate::{Patch, PlanError, Target};
+use super::walk::{Finding, Walk, whole};
+use crate::longer::Longer;
+use crate::{Patch, PlanError, ReadAt, Target};
 use instar_formats::bytes::index;
 use instar_formats::vmdk::{ENTRY_LEN, SparseHeader};
 
-/// Makes redundant tables say what the tables say, if they differ and nothing else is wrong. What is right already is not
-/// written.
+/// Most tables that are compared: a disk of 16 TiB has so many, of 1 GiB. To read more takes longer than it is worth.
+const MOST_TABLES: u64 = 1 << 19;
+
+/// Makes redundant tables say what the tables say, if they differ and nothing else is wrong, in a file that is or shall be
+/// `len` bytes long. Only the first `tables` are compared: the others are new. What is right already is not written.
 ///
 /// # Errors
 /// The device's.
-pub fn mend<T: Target>(image: &mut T, header: &SparseHeader, scratch: &mut [u8]) -> Result<(), PlanError> {
+pub fn mend<T: Target>(
+    image: &mut T,
+    (header, tables, len): (&SparseHeader, u64, u64),
+    scratch: &mut [u8],
+) -> Result<(), PlanError> {
+    let image = &mut Longer { image, len };
     let (mut differ, mut wrong) = (false, false);
     // Where a directory or a table cannot be, a resize to another size says so.
-    let Ok(walk) = whole(header, image.len()) else { return Ok(()) };
+    let Ok(walk) = whole(header, len) else { return Ok(()) };
+    let tables = tables.min(header.tables());
+    if tables > MOST_TABLES || !(Walk { tables, ..walk }).differs(image, scratch)? {
+        return Ok(());
+    }
     let walked = walk.run::<_, PlanError>(image, scratch, &mut |finding| match finding {
         Finding::Differs { .. } => differ = true,
         _ => wrong = true,
@@ -38,4 +51,50 @@ pub fn mend<T: Target>(image: &mut T, header: &SparseHeader, scratch: &mut [u8])
         write_changes(image, u64::from(to), &table, len)?;
     }
     Ok(image.apply(Patch::Barrier)?)
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use instar_formats::io::IoError;
+    use instar_formats::vmdk::Layout;
+    use std::{assert, assert_eq, vec};
+
+    /// A file of nothing but zeros, which counts what is read.
+    struct Zeros(u64);
+
+    impl ReadAt for Zeros {
+        fn len(&self) -> u64 {
+            u64::MAX
+        }
+
+        fn read_at(&mut self, _: u64, buf: &mut [u8]) -> Result<(), IoError> {
+            self.0 += buf.len() as u64;
+            buf.fill(0);
+            Ok(())
+        }
+    }
+
+    impl Target for Zeros {
+        fn apply(&mut self, _: Patch<'_>) -> Result<(), IoError> {
+            panic!("nothing differs")
+        }
+    }
+
+    #[test]
+    fn what_would_take_minutes_is_left_alone() {
+        let read = |tables: u64| {
+            let header = Layout::new(tables * 65536).header(3);
+            assert_eq!(header.tables(), tables);
+            let mut file = Zeros(0);
+            mend(&mut file, (&header, tables, 1 << 50), &mut vec![0; crate::SCRATCH_LEN])
+                .expect("no device fails");
+            file.0
+        };
+        assert!(read(MOST_TABLES) > 0);
+        assert_eq!(read(MOST_TABLES + 1), 0);
+    }
 }

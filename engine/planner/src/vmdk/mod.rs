@@ -19,7 +19,7 @@
 //!    them to the next resize, which does the same before it gives them a meaning. `|`
 //! 4. Grains at the end of the file are copied to free places `|`, then the entries of both tables name the copies `|`, and
 //!    so on. Both places hold the same until the file is cut, so that it does not matter which a table names.
-//!    A crash may leave redundant tables that name other copies; the same resize again has them name what the tables name.
+//!    A crash may leave redundant tables that name other copies; any later resize has them name what the tables name (`mend`).
 //!
 //! The file is cut after the last of it.
 //!

@@ -180,6 +180,30 @@ impl Walk<'_> {
         Ok((counts, slots))
     }
 
+    /// Whether a redundant table is not what the table is: what a walk may call [`Finding::Differs`], found out without looking
+    /// at every grain. `false` where a table is missing or cannot be.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn differs<R: ReadAt + ?Sized>(&self, image: &mut R, scratch: &mut [u8]) -> Result<bool, IoError> {
+        let (mut rest, header) = (scratch, self.header);
+        let mut places = directories(header);
+        let (Some(primary), Some(redundant)) = (places.next(), places.next()) else { return Ok(false) };
+        let mut readers = (Reader::take(primary, &mut rest), Reader::take(redundant, &mut rest));
+        for n in 0..self.tables {
+            let first = readers.0.entry(image, n, self.tables)?;
+            let second = readers.1.entry(image, n, self.tables)?;
+            let table = |at| at != 0 && self.fixed.allows(Span::new(at, header.table_sectors()));
+            if !table(first) || !table(second) {
+                return Ok(false);
+            }
+            if readers.0.table(image, header, first)? != readers.1.table(image, header, second)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn take_fixed(&self, slots: &mut Option<Slots<'_>>, counts: &mut Counts) {
         let [first, second] = self.fixed.directories;
         for span in [Span { first: 0, end: self.header.overhead }, self.fixed.head, first, second] {
