@@ -1,5 +1,6 @@
 //! Free space: where a new table can go, and where the file's last cluster in use is.
 
+use super::bitmaps;
 use super::refcounts::{Blocks, Run, covered_by, table_of};
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow};
@@ -99,7 +100,7 @@ pub fn missing<R: ReadAt>(
 }
 
 /// Refuses if any cluster of `runs`, free by its refcount, is one that the header, the L1 table, the
-/// refcount table, a refcount block or an L2 table lies in: writing there would destroy the image.
+/// refcount table, a refcount block, an L2 table or anything of a bitmap lies in: writing there would destroy the image.
 pub fn refuse_in_use<R: ReadAt>(
     image: &mut R,
     header: &Header,
@@ -137,8 +138,8 @@ pub fn end_of_named<R: ReadAt>(
     Ok(end)
 }
 
-/// Calls `each` with the clusters of the header, the L1 table, the refcount table, the snapshot table and its L1 tables, each
-/// L2 table and each refcount block.
+/// Calls `each` with the clusters of the header, the L1 table, the refcount table, the snapshot table and its L1 tables, of
+/// bitmaps, each L2 table and each refcount block.
 fn each_named<R: ReadAt>(
     image: &mut R,
     header: &Header,
@@ -156,6 +157,7 @@ fn each_named<R: ReadAt>(
         each(image, used)?;
     }
     each_of_snapshots(image, header, &mut each)?;
+    bitmaps::each_named(image, header, (&mut *table, &mut *window), &mut each)?;
     let l1_entry = |value| TableEntry::l1(value, g);
     each_entry(image, g, TableWindow::new(l1, window), l1_entry, &mut each)?;
     let block_entry = |value| TableEntry::refcount(value, g);

@@ -2,13 +2,18 @@
 //! cluster in use.
 
 use super::alloc::{end_of_named, end_of_used};
+use super::leftover::{l1_of, l2_at, l2_format};
 use super::refcounts::{Blocks, Run, covered_by, table_of};
 use super::release::{Release, next_bit, set_bit, take_bit};
 use super::scratch::Scratch;
-use super::table::clear;
+use super::table::{TableWindow, clear};
 use crate::{Patch, PlanError, Target};
-use instar_formats::bytes::is_zero;
-use instar_formats::qcow2::{Geometry, Header, refcount};
+use instar_formats::bytes::{index, is_zero};
+use instar_formats::io::IoError;
+use instar_formats::qcow2::{Cluster, Geometry, Header, Incompatible, refcount};
+
+/// Bytes of the largest L2 entry.
+const ENTRY: usize = 16;
 
 /// Takes empty refcount blocks out of the table and returns the length in bytes that the file must
 /// be given: up to the end of its last cluster in use, but never more than it has.
@@ -23,9 +28,31 @@ pub fn give_back<T: Target>(
     while release.empty_blocks(image)? {
         release.touch_last_blocks(image)?;
     }
-    // Refcounts may be wrong: what the image needs to be opened is never cut off.
+    // Refcounts may be wrong: what the image needs to be opened and resized is never cut off.
     let end = end_of_used(image, header, s)?.max(end_of_named(image, header, s)?);
+    let end = end.max(end_of_disk(image, header, s)?);
     Ok(header.geometry.offset(end).min(file_len))
+}
+
+/// The index after the cluster in which the disk ends, if it does so in the middle of one: every resize looks at that.
+fn end_of_disk<T: Target>(image: &mut T, header: &Header, s: &mut Scratch<'_>) -> Result<u64, IoError> {
+    let (g, end) = (header.geometry, header.virtual_size());
+    if g.in_cluster(end) == 0 || header.has(Incompatible::DATA_FILE) {
+        return Ok(0);
+    }
+    let slot = end.wrapping_shr(g.l1_coverage_bits());
+    let table = match l2_at(image, header, &mut TableWindow::new(l1_of(header), s.l1), slot) {
+        Ok(Some(table)) => table,
+        Err(PlanError::Io(failed)) => return Err(failed),
+        Ok(None) | Err(_) => return Ok(0),
+    };
+    let (at, mut entry) = (g.cluster(end).saturating_sub(slot.wrapping_shl(g.l2_bits())), [0; ENTRY]);
+    let own = entry.get_mut(..index(g.l2_entry_size())).unwrap_or_default();
+    image.read_at(table.saturating_add(at.saturating_mul(g.l2_entry_size())), own)?;
+    match l2_format(header).get(own, 0).1 {
+        Cluster::Allocated(offset) => Ok(g.cluster(offset).saturating_add(1)),
+        _ => Ok(0),
+    }
 }
 
 impl Release<'_, '_> {

@@ -18,8 +18,10 @@
 //!
 //! Bits beyond the end that a crash left set are cleared by the next resize, before the disk grows.
 
+mod apart;
 pub mod change;
 pub mod commit;
+mod named;
 pub mod prepare;
 
 use super::leftover::overlaps_fixed;
@@ -29,6 +31,7 @@ use super::settle::{Item, Level};
 use super::table::Table;
 use super::verify::Check;
 use crate::{Patch, PlanError, ResizeError, Target};
+use apart::Places;
 use change::{Change, End};
 use instar_formats::ImageError;
 use instar_formats::bytes::{be64, index, is_zero};
@@ -37,6 +40,7 @@ use instar_formats::qcow2::bitmap::{BitmapEntry, Bitmaps, ENTRY_ONES, at, fits, 
 use instar_formats::qcow2::geometry::MAX_L1_ENTRIES;
 use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Geometry, Header};
+pub use named::each_named;
 
 /// What is to be done with an image's bitmaps. Sizes in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +77,8 @@ pub fn plan<R: ReadAt>(
     plan.present = true;
     let g = header.geometry;
     let mut check = Check::new(header, s.table, s.block, s.batch).keeping(&directory);
+    let mut places = Places::new(s.tables);
+    places.push(Run { first: g.cluster(directory.start), count: g.clusters(directory.len) });
     let (mut index, mut clusters) = (0, 0_u64);
     each(image, header, s.l1, |image, entry| {
         if entry.in_use {
@@ -101,6 +107,10 @@ pub fn plan<R: ReadAt>(
         if matches!(end, AtEnd::Data(offset) if directory.lies_on(offset, g.cluster_size())) {
             return Err(ImageError::BitmapDirectory { offset: entry.offset }.into());
         }
+        places.push(Run { first: g.cluster(entry.table_offset), count: change.old_clusters(g) });
+        if let AtEnd::Data(offset) = end {
+            places.push(Run { first: g.cluster(offset), count: 1 });
+        }
         let ones = end == AtEnd::Ones && new > plan.old;
         let moved = if change.moves(g) { change.clusters(g) } else { 0 };
         plan.need = plan.need.saturating_add(moved).saturating_add(u64::from(ones));
@@ -108,6 +118,7 @@ pub fn plan<R: ReadAt>(
         check_dropped(image, &mut check, entry, &change, s.copy)
     })?;
     check.flush(image)?;
+    places.check(image, header, s.table)?;
     Ok(plan)
 }
 
