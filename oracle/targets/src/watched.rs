@@ -52,6 +52,8 @@ pub struct Watched<'i, S> {
     work: u64,
     /// Where the furthest change ends, in bytes; 0 if there was none.
     pub furthest: u64,
+    /// Bytes written behind the end that the image had, each as often as it was written.
+    pub past: u64,
     /// The first change of something that was changed since the last flush already, if there was any: both may arrive in
     /// any order. In an image whose structures lie on each other it means nothing.
     pub twice: Option<String>,
@@ -61,7 +63,16 @@ impl<'i, S: Store> Watched<'i, S> {
     /// A disk that may be written to.
     pub fn new(image: &'i mut S) -> Self {
         let len = image.len();
-        Self { image, len, epoch: BTreeMap::new(), read_only: false, work: 0, furthest: 0, twice: None }
+        Self {
+            image,
+            len,
+            epoch: BTreeMap::new(),
+            read_only: false,
+            work: 0,
+            furthest: 0,
+            past: 0,
+            twice: None,
+        }
     }
 
     /// One that may not.
@@ -72,6 +83,11 @@ impl<'i, S: Store> Watched<'i, S> {
     fn worked(&mut self, bytes: u64) {
         self.work = self.work.saturating_add(bytes).saturating_add(512);
         assert!(self.work < MOST_WORK, "a job that does not end");
+    }
+
+    fn extends(&mut self, offset: u64, len: u64) {
+        let inside = self.len.saturating_sub(offset).min(len);
+        self.past = self.past.saturating_add(len - inside);
     }
 
     fn changes(&mut self, offset: u64, len: u64, zeroes: bool) {
@@ -119,6 +135,7 @@ impl<S: Store> Disk for Watched<'_, S> {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), IoError> {
         self.worked(data.len() as u64);
         self.changes(offset, data.len() as u64, are_zeros(data));
+        self.extends(offset, data.len() as u64);
         self.image.write(offset, data);
         Ok(())
     }
@@ -126,6 +143,9 @@ impl<S: Store> Disk for Watched<'_, S> {
     fn zero_at(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), IoError> {
         self.worked(0);
         self.changes(offset, len, true);
+        if !unmap {
+            self.extends(offset, len);
+        }
         self.image.zero(offset, len, unmap);
         Ok(())
     }
