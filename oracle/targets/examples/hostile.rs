@@ -1,17 +1,18 @@
 //! Hostile images through info, check and resize, in this process: no panic, no job without an end, and memory that does not
 //! grow with their number.
 //!
-//!     cargo run --release -p oracle-targets --example hostile -- 10000000 [SEED]
+//!     cargo run --release -p oracle-targets --example hostile -- 10000000 [SEED [SECONDS]]
 //!
-//! Images are the seeds of every format with up to a dozen changes. One that finds something is kept, and its path printed.
+//! Images are the seeds of every format with up to a dozen changes. A finding ends nothing: one image of each kind is kept
+//! in `out/hostile`, and the list printed in the end. With SECONDS as a third word it stops after that time, whatever the number.
 
 use instar_ops::Format;
 use oracle_case::seed::SplitMix64;
-use oracle_targets::{Passed, gauntlet};
+use oracle_targets::{Findings, Passed, gauntlet};
 use std::error::Error;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Changes of an image, at most.
 const CHANGES: usize = 12;
@@ -32,54 +33,74 @@ const FORMATS: [(&str, Format); 7] = [
 
 type Seeds = Vec<(Format, Vec<Vec<u8>>)>;
 
+/// What all workers share.
+struct Campaign {
+    seeds: Seeds,
+    seed: u64,
+    images: u64,
+    until: Option<Instant>,
+    next: AtomicU64,
+    findings: Findings,
+}
+
+/// How many images a worker took, and how many of them came through each operation.
+type Totals = [u64; 4];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let images: u64 = words.next().ok_or("how many images?")?.parse()?;
     let seed = words.next().map_or(Ok(1), |word| word.parse())?;
-    let seeds = seeds()?;
+    let begun = Instant::now();
+    let until = words.next().map(|word| word.parse()).transpose()?.map(|s| begun + Duration::from_secs(s));
+    let (next, findings) = (AtomicU64::new(0), Findings::new(Path::new("out/hostile"))?);
+    let campaign = Campaign { seeds: seeds()?, seed, images, until, next, findings };
     let threads = std::thread::available_parallelism()?.get() as u64;
-    let (begun, next) = (Instant::now(), AtomicU64::new(0));
     let totals = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..threads).map(|_| scope.spawn(|| work(&seeds, seed, images, &next))).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| campaign.work())).collect();
         workers
             .into_iter()
-            .map(|worker| worker.join().map_err(|_| "a worker died")?)
+            .map(|worker| worker.join().map_err(|_| "a worker died")?.map_err(Box::<dyn Error>::from))
             .collect::<Result<Vec<_>, _>>()
     })?;
-    let sum = |what: fn(&[u64; 3]) -> u64| totals.iter().map(what).sum::<u64>();
-    let (info, check, resize) = (sum(|t| t[0]), sum(|t| t[1]), sum(|t| t[2]));
-    let (seconds, memory) = (begun.elapsed().as_secs_f64(), peak_memory()?);
+    let sum = |n: usize| totals.iter().map(|totals| totals[n]).sum::<u64>();
+    let (images, seconds, memory) = (sum(0), begun.elapsed().as_secs_f64(), peak_memory()?);
     println!(
-        "{images} hostile images: info described {info}, {check} were checked, {resize} resized, nothing panicked or hung; \
+        "{images} hostile images: info described {}, {} were checked, {} resized; \
          {seconds:.0} s, {:.0} a second, at most {} MiB",
+        sum(1),
+        sum(2),
+        sum(3),
         images as f64 / seconds,
         memory >> 10
     );
+    let found = campaign.findings.report();
+    found.iter().for_each(|finding| println!("{finding}"));
+    if !found.is_empty() {
+        return Err(format!("{} kinds of findings", found.len()).into());
+    }
+    println!("nothing panicked or hung");
     match memory <= MOST_MEMORY * threads {
         true => Ok(()),
         false => Err(format!("that is more than {} MiB", (MOST_MEMORY * threads) >> 10).into()),
     }
 }
 
-/// Takes images until there are no more, and says how many came through each operation.
-fn work(seeds: &Seeds, seed: u64, images: u64, next: &AtomicU64) -> Result<[u64; 3], String> {
-    let mut totals = [0; 3];
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= images {
-            return Ok(totals);
-        }
-        let (format, data) = image(seeds, seed.wrapping_mul(1 << 40).wrapping_add(number));
-        let Ok(passed) = std::panic::catch_unwind(|| gauntlet(format, &data)) else {
-            next.store(images, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("hostile-{format:?}-{seed}-{number}"));
-            std::fs::write(&path, &data).map_err(|error| error.to_string())?;
-            return Err(format!("the panic is above: {}", path.display()));
-        };
-        let Passed { info, check, resize } = passed;
-        for (total, one) in totals.iter_mut().zip([info, check, resize]) {
-            *total += u64::from(one);
+impl Campaign {
+    /// Takes images until there are no more or the time is over.
+    fn work(&self) -> std::io::Result<Totals> {
+        let mut totals = [0; 4];
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.images || self.until.is_some_and(|until| Instant::now() > until) {
+                return Ok(totals);
+            }
+            let (format, data) = image(&self.seeds, self.seed.wrapping_mul(1 << 40).wrapping_add(number));
+            let name = format!("{format:?}").to_lowercase();
+            let passed = self.findings.catch(&name, &data, |data| gauntlet(format, data))?;
+            let Passed { info, check, resize } = passed.unwrap_or_default();
+            for (total, one) in totals.iter_mut().zip([true, info, check, resize]) {
+                *total += u64::from(one);
+            }
         }
     }
 }

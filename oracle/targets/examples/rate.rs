@@ -1,10 +1,13 @@
 //! Executions of a target a second of processor time, on one core: its seeds, each with a few bytes changed, over and over.
 //!
-//!     cargo run --release -p oracle-targets --example rate -- resize_qcow2 10
+//!     cargo run --release -p oracle-targets --example rate -- resize_qcow2 10 [DIRECTORY OF SEEDS]
+//!
+//! A finding ends nothing: one input of each kind is kept in `out/rate`, and the list printed in the end.
 
 use oracle_case::seed::SplitMix64;
+use oracle_targets::Findings;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Bytes that are changed, at most.
@@ -16,14 +19,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let name = words.next().ok_or("which target?")?;
     let seconds = words.next().map_or(Ok(10), |word| word.parse())?;
+    // Other seeds than those of the tree may be named.
+    let corpus = words.next().map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(&name),
+        PathBuf::from,
+    );
     let target = oracle_targets::Target::named(&name).ok_or("there is no such target")?;
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus").join(&name);
     let mut seeds = Vec::new();
     for entry in std::fs::read_dir(corpus)? {
         seeds.push(std::fs::read(entry?.path())?);
     }
     seeds.sort();
     let mut rng = SplitMix64::new(1);
+    let findings = Findings::new(Path::new("out/rate"))?;
     let (begun, mut runs) = (Instant::now(), 0_u64);
     while begun.elapsed() < Duration::from_secs(seconds) {
         for _ in 0..BATCH {
@@ -34,12 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     *byte = u8::try_from(rng.below(256))?;
                 }
             }
-            let ran = std::panic::catch_unwind(|| (target.run)(&data));
-            if ran.is_err() {
-                let file = std::env::temp_dir().join(format!("{name}.finding"));
-                std::fs::write(&file, &data)?;
-                return Err(format!("the panic is above: {}", file.display()).into());
-            }
+            findings.catch(&name, &data, target.run)?;
             runs += 1;
         }
     }
@@ -48,7 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if name.starts_with("resize_") {
         println!("{:.0}% of them were no refusals", 100.0 * oracle_targets::resized() as f64 / runs as f64);
     }
-    Ok(())
+    let found = findings.report();
+    found.iter().for_each(|finding| println!("{finding}"));
+    if found.is_empty() { Ok(()) } else { Err(format!("{} kinds of findings", found.len()).into()) }
 }
 
 /// What this process has had of the processor; others may have had the rest of the time.

@@ -8,6 +8,7 @@
 
 mod case;
 mod crash;
+mod findings;
 mod gauntlet;
 mod input;
 mod memory;
@@ -16,9 +17,11 @@ mod read;
 mod resize;
 mod scratch;
 mod size;
+mod smaller;
 mod target;
 mod watched;
 
+pub use findings::Findings;
 pub use gauntlet::{Passed, run as gauntlet};
 pub use input::{Canvas, Input, MOST_LEN};
 pub use resize::resized;
