@@ -1,5 +1,7 @@
 //! How a field is stored: its byte order, its copies, and the checksum over it, which whoever tampers with it sets right.
 
+use crate::log::LOG;
+
 /// Bytes of a VHD's footer, and where it has its checksum.
 const FOOTER: usize = 512;
 const FOOTER_SUM: usize = 64;
@@ -10,6 +12,10 @@ const HEADER_SUM: usize = 36;
 /// Where a VHDX has its headers and its region tables, and their lengths.
 const HEADERS: ([usize; 2], usize) = ([64 << 10, 128 << 10], 4096);
 const TABLES: ([usize; 2], usize) = ([192 << 10, 256 << 10], 64 << 10);
+
+/// Where an entry of a VHDX's log has its length, and the most that a checksum is made of, in bytes.
+pub const ENTRY_LEN: usize = 8;
+const LONGEST_ENTRY: usize = 1 << 20;
 
 /// How a field is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub enum Code {
     VhdxHeaders,
     /// Of both region tables of a VHDX, from their starts.
     VhdxTables,
+    /// Of the entry of a VHDX's log that begins here in the log, from its start.
+    VhdxEntry(usize),
 }
 
 impl Code {
@@ -53,7 +61,7 @@ impl Code {
     }
 
     const fn is_little(self) -> bool {
-        matches!(self, Self::Little | Self::VhdxHeaders | Self::VhdxTables)
+        matches!(self, Self::Little | Self::VhdxHeaders | Self::VhdxTables | Self::VhdxEntry(_))
     }
 
     /// Where the structures begin that have the field.
@@ -66,6 +74,7 @@ impl Code {
             Self::VhdHeader => vec![HEADER_AT],
             Self::VhdxHeaders => HEADERS.0.to_vec(),
             Self::VhdxTables => TABLES.0.to_vec(),
+            Self::VhdxEntry(at) => vec![LOG + at],
         }
     }
 
@@ -76,6 +85,11 @@ impl Code {
             Self::VhdHeader => sum(bytes, start, HEADER, HEADER_SUM),
             Self::VhdxHeaders => crc(bytes, start, HEADERS.1),
             Self::VhdxTables => crc(bytes, start, TABLES.1),
+            Self::VhdxEntry(_) => {
+                let len =
+                    Self::Little.get(bytes, (start + ENTRY_LEN, 4)).and_then(|len| usize::try_from(len).ok());
+                crc(bytes, start, len.unwrap_or(0).min(LONGEST_ENTRY));
+            }
         }
     }
 }

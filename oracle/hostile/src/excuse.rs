@@ -41,6 +41,13 @@ pub const EXCUSES: &[Excuse] = &[
         says: "incompatible feature bit",
     },
     Excuse {
+        id: "broken-logs",
+        reason: "an entry of a log that is wrong in any way is none, and the log ends before it; qemu-img looks at less before it replays it, or refuses the image",
+        kinds: &["accepted", "content"],
+        field: "vhdx-logged-",
+        says: "",
+    },
+    Excuse {
         id: "no-snapshots",
         reason: "where there is no snapshot, where the table would be means nothing to instar",
         kinds: &["exit-code", "accepted"],

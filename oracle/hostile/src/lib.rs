@@ -18,6 +18,7 @@ mod face;
 mod field;
 mod image;
 mod kept;
+mod log;
 mod other;
 mod recipe;
 mod runs;

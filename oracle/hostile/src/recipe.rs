@@ -1,6 +1,6 @@
 //! Good images of every shape, small enough to be copied by the thousand.
 
-use crate::HostileError;
+use crate::{HostileError, log};
 use oracle_case::Tools;
 use oracle_case::child::Tool;
 use oracle_judge::subject::{IMAGE, run_tool};
@@ -23,12 +23,14 @@ pub struct Recipe {
     pub options: &'static str,
     /// The size, as typed.
     pub size: &'static str,
-    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`.
+    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`; [`LOG`].
     pub steps: &'static [&'static str],
     /// A larger and a smaller size, as typed: the resizes that are tried.
     pub resizes: [&'static str; 2],
 }
 
+/// The step that leaves a VHDX with a log to be replayed.
+const LOG: &str = "log";
 /// Writes at the start, across L2 tables and up to the end of 8 MiB.
 const FILL: &[&str] = &["write -P 1 0 64k", "write -P 2 2040k 16k", "write -P 3 8184k 8k"];
 /// The same with every kind of cluster.
@@ -62,6 +64,10 @@ pub const UNRESIZED: &[Recipe] = &[
     foreign("vhd-fixed", ("vpc", "subformat=fixed,force_size=on"), ["16M", "2M"]),
     foreign("vhdx", ("vhdx", "block_size=1M"), ["64M", "2M"]),
     foreign("vhdx-fixed", ("vhdx", "block_size=1M,subformat=fixed,block_state_zero=off"), ["16M", "2M"]),
+    Recipe {
+        steps: &[FILL[0], FILL[1], FILL[2], LOG],
+        ..foreign("vhdx-log", ("vhdx", "block_size=1M"), ["64M", "2M"])
+    },
     foreign("vmdk", ("vmdk", "adapter_type=lsilogic"), ["200M", "2M"]),
 ];
 
@@ -114,7 +120,7 @@ impl Recipe {
         let secret = if self.is_encrypted() { &["--object", SECRET] as &[&str] } else { &[] };
         let words = [&["create", "-q", "-f", self.format], secret, &["-o", self.options, IMAGE, self.size]];
         self.run(dir, &tools.qemu_img, &words.concat())?;
-        for step in self.steps {
+        for step in self.steps.iter().filter(|step| **step != LOG) {
             match step.strip_prefix('!') {
                 Some(command) => {
                     let mut words: Vec<&str> = command.split(' ').collect();
@@ -126,7 +132,18 @@ impl Recipe {
             }
         }
         let image = dir.join(IMAGE);
-        std::fs::read(&image).map_err(HostileError::io(image))
+        let mut bytes = std::fs::read(&image).map_err(HostileError::io(&image))?;
+        if self.is_unclean() {
+            log::put(&mut bytes);
+            std::fs::write(&image, &bytes).map_err(HostileError::io(image))?;
+        }
+        Ok(bytes)
+    }
+
+    /// Whether whoever opens the image for writing has to replay a log first.
+    #[must_use]
+    pub fn is_unclean(&self) -> bool {
+        self.steps.contains(&LOG)
     }
 
     /// What comes after `verb` to have it done to the image with these options, `last` behind the image. A passphrase is

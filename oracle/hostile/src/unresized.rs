@@ -1,8 +1,8 @@
 //! The fields of VHD, VHDX and VMDK images.
 
-use crate::code::Code;
+use crate::code::{Code, ENTRY_LEN};
 use crate::field::Field;
-use crate::other;
+use crate::{log, other};
 
 /// Fields of a VHD's footer: name, first byte, bytes.
 const FOOTER: &[(&str, usize, usize)] = &[
@@ -60,6 +60,26 @@ const VMDK: &[(&str, usize, usize)] = &[
     ("vmdk-unclean", 72, 1),
     ("vmdk-compression", 77, 2),
 ];
+/// Checksums of a VHDX's headers and region tables, each for itself.
+const VHDX_CHECKSUMS: [usize; 4] = [(64 << 10) + 4, (128 << 10) + 4, (192 << 10) + 4, (256 << 10) + 4];
+/// Of an entry of its log: the header, the first descriptor, and the sector of data behind it.
+const VHDX_LOG: &[(&str, usize, usize)] = &[
+    ("vhdx-logged-signature", 0, 4),
+    ("vhdx-logged-entry-length", ENTRY_LEN, 4),
+    ("vhdx-logged-tail", 12, 4),
+    ("vhdx-logged-sequence", 16, 8),
+    ("vhdx-logged-descriptors", 24, 4),
+    ("vhdx-logged-entry-guid", 32, 8),
+    ("vhdx-logged-flushed", 48, 8),
+    ("vhdx-logged-last", 56, 8),
+    ("vhdx-logged-descriptor-signature", 64, 4),
+    ("vhdx-logged-descriptor-leading", 72, 8),
+    ("vhdx-logged-descriptor-offset", 80, 8),
+    ("vhdx-logged-descriptor-sequence", 88, 8),
+    ("vhdx-logged-data-signature", 4096, 4),
+    ("vhdx-logged-data-sequence-high", 4100, 4),
+    ("vhdx-logged-data-sequence-low", 8188, 4),
+];
 /// Where qemu-img puts the tables of images as small as these: a VHD's, a VHDX's and its metadata.
 const VHD_TABLE: usize = 1536;
 const VHDX_TABLE: usize = 2 << 20;
@@ -95,7 +115,12 @@ pub fn fields_of(format: &str, bytes: &[u8]) -> Option<Vec<Field>> {
         "vpc" => {}
         "vhdx" => {
             fields.extend(all(VHDX_TABLES, Code::VhdxTables));
+            fields.extend(VHDX_CHECKSUMS.map(|at| field("vhdx-checksum", at, 4, Code::BigSectors)));
             fields.extend(vhdx());
+            let used = log::ENTRIES
+                .into_iter()
+                .filter(|at| bytes.get(log::LOG + at..).is_some_and(|entry| entry.starts_with(b"loge")));
+            fields.extend(used.flat_map(|at| all(VHDX_LOG, Code::VhdxEntry(at))));
         }
         _ => fields.extend(vmdk(bytes)),
     }
