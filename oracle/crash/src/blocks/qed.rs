@@ -50,7 +50,7 @@ impl Header {
             asks: features & NEED_CHECK != 0,
         };
         let most = u128::from(header.per) * u128::from(header.per) * u128::from(cluster);
-        if header.size % 512 != 0 || u128::from(header.size) > most {
+        if !header.size.is_multiple_of(512) || u128::from(header.size) > most {
             return Err(format!("a size of {} bytes", header.size));
         }
         Ok(header)
@@ -61,7 +61,7 @@ impl Header {
         let mut found = Vec::new();
         image.words(at, self.table, |number, word| found.push((number, word.swap_bytes())));
         found.retain(|(_, place)| *place != ZEROS);
-        match found.iter().find(|(_, place)| place % self.cluster != 0) {
+        match found.iter().find(|(_, place)| !place.is_multiple_of(self.cluster)) {
             Some((number, place)) => Err(format!("entry {number} of a table names byte {place:#x}")),
             None => Ok(found),
         }

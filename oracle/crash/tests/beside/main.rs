@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Far fewer states than a campaign tries.
-const BOUNDS: Bounds = Bounds { exhaustive: 6, samples: 16, scattered: 4, cuts: 2 };
+const BOUNDS: Bounds = Bounds { exhaustive: 6, samples: 16, scattered: 4, cuts: 2, calls: 256 };
 /// Byte of a qcow2 header where its feature bits are.
 const FEATURES: u64 = 72;
 
@@ -45,7 +45,7 @@ const SHAPES: &[Shape] = &[
             "writes": [{"kind": "data", "pattern": 9, "offset": 0, "len": 262144}], "data_file": {}},
             "resizes": [{"size": "100K", "shrink": true}]}"#,
         fault: data_file_uncut,
-        damage: Some(|image| image.file_mut(1).unwrap().set_len(50 << 10)),
+        damage: Some(|image| image.file_mut(1).expect("there").set_len(50 << 10)),
     },
     Shape {
         name: "a disk that gets an extent more",
@@ -53,7 +53,7 @@ const SHAPES: &[Shape] = &[
             "extent_sectors": 4096}}, "writes": [{"kind": "data", "pattern": 9, "offset": 0, "len": 131072},
             {"kind": "data", "pattern": 5, "offset": 3145728, "len": 65536}]}, "resizes": [{"size": "10G"}]}"#,
         fault: descriptor_first,
-        damage: Some(|image| image.file_mut(2).unwrap().write(0, &[0; 512])),
+        damage: Some(|image| image.file_mut(2).expect("there").write(0, &[0; 512])),
     },
     Shape {
         name: "a disk that is cut",
@@ -61,7 +61,7 @@ const SHAPES: &[Shape] = &[
             "extent_sectors": 4096}}, "writes": [{"kind": "data", "pattern": 9, "offset": 0, "len": 131072},
             {"kind": "data", "pattern": 5, "offset": 3145728, "len": 65536}]}, "resizes": [{"size": "3M", "shrink": true}]}"#,
         fault: removed_first,
-        damage: Some(|image| image.file_mut(1).unwrap().set_len(512)),
+        damage: Some(|image| image.file_mut(1).expect("there").set_len(512)),
     },
     Shape {
         name: "a QED image",
