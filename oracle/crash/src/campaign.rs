@@ -271,14 +271,19 @@ impl<'r> Run<'r> {
         let mut image = std::mem::take(&mut self.image);
         image.mark();
         if self.options.only.is_none() {
-            for_each_fault(&mut image, request, &mut |call, failure, image, answer| {
-                self.report.faults += 1;
-                let cause = || Cause::Fault { call, failure };
-                if let Err(bad) = answer {
-                    self.bad(trying.number, trying.direction(), cause(), bad);
-                }
-                self.state(judge, trying, image, seen, &cause);
-            });
+            for_each_fault(
+                &mut image,
+                request,
+                self.options.bounds.calls,
+                &mut |call, failure, image, answer| {
+                    self.report.faults += 1;
+                    let cause = || Cause::Fault { call, failure };
+                    if let Err(bad) = answer {
+                        self.bad(trying.number, trying.direction(), cause(), bad);
+                    }
+                    self.state(judge, trying, image, seen, &cause);
+                },
+            );
         }
         for (interval, ops) in trying.trace.intervals.iter().enumerate() {
             image.mark();

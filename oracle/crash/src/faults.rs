@@ -9,17 +9,14 @@ use crate::image::Image;
 use crate::judge::Bad;
 use crate::worker::{InMemory, Stop};
 
-/// Calls of one resize that are made to fail, at most; of more, an even choice.
-const MOST_CALLS: usize = 256;
-
 /// Gets the number of a call, how it failed, what the image has become, and what was wrong with the answer.
 pub type Each<'e> = dyn FnMut(usize, Failure, &mut Image, Result<(), Bad>) + 'e;
 
-/// Resizes `image` with one call of its disks after the other failing. `each` is told after each; the image is rewound to its mark
+/// Resizes `image` with one call of its disks after the other failing, `most` of them. `each` is told after each; the image is rewound to its mark
 /// after that.
-pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, each: &mut Each) {
+pub fn for_each_fault(image: &mut Image, request: &ResizeRequest, most: usize, each: &mut Each) {
     let calls = calls(image, request);
-    for call in (0..calls).step_by(calls.div_ceil(MOST_CALLS).max(1)) {
+    for call in (0..calls).step_by(calls.div_ceil(most.max(1)).max(1)) {
         let mut failures = vec![Failure::Errno(EIO)];
         while let Some(failure) = failures.pop() {
             let mut worker = InMemory::failing(call, failure);

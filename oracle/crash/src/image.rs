@@ -182,14 +182,17 @@ impl Image {
 
     /// Fills `buf` from `offset`, with zeros for holes and for what is past the end.
     pub fn read(&self, offset: u64, buf: &mut [u8]) {
-        buf.fill(0);
         let end = offset.saturating_add(buf.len() as u64).min(self.len);
+        let mut done = 0;
         for (index, page) in self.pages_in(offset, end) {
             let start = index * PAGE_LEN;
             let (from, to) = (offset.max(start), end.min(start + PAGE_LEN));
             let part = &page.bytes[to_usize(from - start)..to_usize(to - start)];
-            buf[to_usize(from - offset)..to_usize(to - offset)].copy_from_slice(part);
+            buf[done..to_usize(from - offset)].fill(0);
+            done = to_usize(to - offset);
+            buf[to_usize(from - offset)..done].copy_from_slice(part);
         }
+        buf[done..].fill(0);
     }
 
     /// Calls `each` with the number and the value of every 64-bit big-endian word from `offset`, a multiple of 8, that

@@ -17,11 +17,13 @@ pub struct Bounds {
     pub scattered: usize,
     /// Places at which each change is torn, at most.
     pub cuts: u64,
+    /// Calls of one resize that are made to fail in this process, at most; of more, an even choice.
+    pub calls: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { exhaustive: 12, samples: 512, scattered: 64, cuts: 16 }
+        Self { exhaustive: 12, samples: 512, scattered: 64, cuts: 16, calls: 256 }
     }
 }
 
@@ -30,10 +32,11 @@ impl Bounds {
     #[must_use]
     pub fn fewer(self) -> Self {
         Self {
-            exhaustive: self.exhaustive.min(6),
-            samples: self.samples.min(32),
-            scattered: self.scattered.min(8),
-            cuts: self.cuts.min(3),
+            exhaustive: self.exhaustive.min(4),
+            samples: self.samples.min(8),
+            scattered: self.scattered.min(4),
+            cuts: self.cuts.min(1),
+            calls: self.calls.min(16),
         }
     }
 }

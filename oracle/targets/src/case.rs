@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// How far the crash states of each resize are gone through.
-const BOUNDS: Bounds = Bounds { exhaustive: 3, samples: 4, scattered: 1, cuts: 1 };
+const BOUNDS: Bounds = Bounds { exhaustive: 3, samples: 4, scattered: 1, cuts: 1, calls: 256 };
 
 thread_local! {
     static JUDGE: RefCell<Judge> = RefCell::default();

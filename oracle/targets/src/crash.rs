@@ -11,7 +11,7 @@ use std::path::Path;
 /// The longest file, in bytes, that is looked at.
 const MOST_LEN: u64 = 16 << 20;
 /// How many states of one interval are tried.
-const BOUNDS: Bounds = Bounds { exhaustive: 4, samples: 8, scattered: 2, cuts: 2 };
+const BOUNDS: Bounds = Bounds { exhaustive: 4, samples: 8, scattered: 2, cuts: 2, calls: 256 };
 
 /// Whatever a crash leaves opens at the old or the new size, is no more corrupt than before, and can be resized.
 pub fn run(data: &[u8]) {

@@ -18,7 +18,7 @@ const NAME: &str = "disk.img";
 /// Seeded cases of each format.
 const CASES: usize = 6;
 /// Far fewer states than a campaign tries.
-const BOUNDS: Bounds = Bounds { exhaustive: 4, samples: 6, scattered: 2, cuts: 1 };
+const BOUNDS: Bounds = Bounds { exhaustive: 4, samples: 6, scattered: 2, cuts: 1, calls: 256 };
 
 /// An image and the sizes that it gets, each from the beginning.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ fn cases() -> Vec<Case> {
 fn judge(engine: &dyn Engine) -> (u64, BTreeMap<String, usize>) {
     let none = || Tool::new("none");
     let tools = Tools { qemu_img: none(), qemu_io: none() };
-    let bounds = Bounds { exhaustive: 8, samples: 64, scattered: 16, cuts: 4 };
+    let bounds = Bounds { exhaustive: 8, samples: 64, scattered: 16, cuts: 4, calls: 256 };
     let options =
         Options { bounds, seed: 1, engine, engine_faults: 0, tools: &tools, opinion_every: 0, only: None };
     let mut judge = Judge::default();

@@ -18,7 +18,7 @@ const FIRST: [(u8, u64, u64); 3] =
     [(0x11, 0, 100 << 10), (0x22, 1 << 20, 64 << 10), (0x33, SIZE - 8192, 8192)];
 const LATER: [(u8, u64, u64); 2] = [(0x44, 4096, 8192), (0x55, SIZE - 4096, 4096)];
 /// Far fewer than a campaign tries.
-const BOUNDS: Bounds = Bounds { exhaustive: 6, samples: 24, scattered: 6, cuts: 3 };
+const BOUNDS: Bounds = Bounds { exhaustive: 6, samples: 24, scattered: 6, cuts: 3, calls: 256 };
 /// The name of every image, in a directory of its own.
 const NAME: &str = "disk.img";
 
