@@ -1,24 +1,13 @@
 //! `oracle crash` in both engines, and real resizes that are killed at some moment or run out of space.
 
+mod files;
 mod full;
+mod kill;
 mod parts;
 
-use instar_ops::Format;
 use libtest_mimic::{Arguments, Failed, Trial};
-use oracle_case::child::Tool;
-use oracle_case::seed::SplitMix64;
-use oracle_case::{
-    Case, Fixture, FormatOptions, Maker, Qcow2, Tools, Write, WriteKind, build, expected_content,
-};
-use oracle_crash::{Image, Judge};
 use serde_json::Value;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-
-/// Resizes that are killed, of each kind.
-const KILLS: u64 = 24;
-/// Size of the images that are killed, in bytes.
-const SIZE: u64 = 8 << 20;
+use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -35,9 +24,10 @@ fn main() -> ExitCode {
             Trial::test("kvm-traces-are-the-same-and-good", || campaign("kvm")),
             no_qemu.or(no_kvm.as_deref()),
         ),
-        Trial::test("a-killed-grow-leaves-a-good-image", || killed(4 << 30)),
-        Trial::test("a-killed-shrink-leaves-a-good-image", || killed(64 << 10)),
+        ignored(Trial::test("kvm-traces-of-all-files", files::are_followed), no_qemu.or(no_kvm.as_deref())),
     ];
+    trials.extend(kill::trials("in-process", no_qemu.is_none()));
+    trials.extend(kill::trials("kvm", no_qemu.is_none()).map(|trial| ignored(trial, no_kvm.as_deref())));
     trials.extend(parts::trials().into_iter().map(|trial| ignored(trial, no_qemu)));
     let no_mount = full::missing();
     for engine in ["in-process", "kvm"] {
@@ -66,53 +56,6 @@ fn campaign(engine: &str) -> Result<(), Failed> {
     let guest = |what: &str| report[what].as_u64().unwrap_or(0);
     if engine == "kvm" && (guest("guest_traces") < 20 || guest("guest_faults") < 20) {
         return Err(format!("too little of it is a guest's: {report:#}").into());
-    }
-    Ok(())
-}
-
-/// A populated image of small clusters: its resizes write many tables, with flushes in between.
-fn fixture() -> Fixture {
-    let write = |i: u8| Write {
-        kind: WriteKind::Data,
-        pattern: i + 1,
-        offset: u64::from(i) * (SIZE / 64),
-        len: 64 << 10,
-    };
-    let options = Qcow2 { cluster_bits: 9, ..Qcow2::default() };
-    Fixture {
-        maker: Maker::Own,
-        writes: (0..64).map(write).collect(),
-        ..Fixture::new(FormatOptions::Qcow2(options), SIZE)
-    }
-}
-
-/// Kills resizes to `new` bytes at seeded moments of the time that a whole one takes, and judges each file.
-fn killed(new: u64) -> Result<(), Failed> {
-    let dir = tempfile::tempdir()?;
-    let (fixture, none) = (fixture(), Tool::new("none"));
-    let path = build(&fixture, dir.path(), &Tools { qemu_img: none.clone(), qemu_io: none })?;
-    let (start, mut judge, mut rng) = (Image::load(&path)?, Judge::default(), SplitMix64::new(new));
-    let content = expected_content(&Case { fixture, resizes: Vec::new(), after: Vec::new() }.fixture);
-    let step = judge.step(&start, Format::Qcow2, &content, new, false)?;
-    let resize = || {
-        let mut instar = Command::new(env!("CARGO_BIN_EXE_oracle"));
-        instar.args(["__instar", "resize", "--engine", "in-process", "-q", "-f", "qcow2", "--shrink"]);
-        instar.arg(&path).arg(new.to_string()).stdout(Stdio::null()).spawn()
-    };
-    let begun = Instant::now();
-    if !resize()?.wait()?.success() {
-        return Err("the resize itself fails".into());
-    }
-    let whole = u64::try_from(begun.elapsed().as_micros())?;
-    judge.judge_end(&Image::load(&path)?, &step)?;
-    for kill in 0..KILLS {
-        start.store(&path)?;
-        let mut child = resize()?;
-        std::thread::sleep(Duration::from_micros(rng.below(whole)));
-        child.kill()?;
-        child.wait()?;
-        let mut image = Image::load(&path)?;
-        judge.judge(&mut image, &step, |_, _| ()).map_err(|bad| format!("kill {kill}: {bad}"))?;
     }
     Ok(())
 }
