@@ -27,8 +27,9 @@ const MOST_BYTES: u64 = 256 << 20;
 /// log2 of the largest cluster, and bytes of an image that are not holes, of which as many states are tried as there are: of what is
 /// larger, each takes ten times as long.
 const QUICK: (u8, u64) = (16, 16 << 20);
-/// Blocks of a VHD or VHDX disk, which have an entry each that is looked at several times in every state.
-const MOST_BLOCKS: u64 = 1 << 18;
+/// Blocks of a VHD or VHDX disk, whose entries are looked at several times in every state, up to which all states are
+/// judged. Of more blocks one state in as many as there are of these is.
+const ALL_JUDGED: u64 = 1 << 18;
 /// Bad states of one resize after which there is no point in looking for more.
 const MOST_BAD: usize = 16;
 
@@ -139,6 +140,8 @@ struct Trying<'t> {
     content: Option<Arc<Content>>,
     trace: &'t Trace,
     calls: &'t [bool],
+    /// One state in so many is judged.
+    one_in: u128,
 }
 
 impl<'r> Run<'r> {
@@ -156,10 +159,8 @@ impl<'r> Run<'r> {
             return Ok(true);
         };
         let has_table = matches!(format, Format::Vhd | Format::Vhdx);
-        if has_table && content.size().max(new) / self.case.fixture.format.unit() > MOST_BLOCKS {
-            self.report.skipped = Some("tables of more than 256 Ki blocks".into());
-            return Ok(false);
-        }
+        let blocks = content.size().max(new).div_ceil(self.case.fixture.format.unit());
+        let one_in = if has_table { blocks.div_ceil(ALL_JUDGED).max(1) } else { 1 };
         let request = request(resize, format, new);
         let traced = self.options.engine.resize(&self.image, &request, self.dir)?;
         if let Err(why) = &traced.outcome {
@@ -191,6 +192,7 @@ impl<'r> Run<'r> {
             content: (!stale).then(|| Arc::new(after)),
             trace: &traced.trace,
             calls: &traced.calls,
+            one_in: one_in.into(),
         };
         let mut seen = HashSet::new();
         self.engine_faults(judge, &trying, &request, &mut seen)?;
@@ -320,6 +322,11 @@ impl<'r> Run<'r> {
         if !seen.insert(hash) {
             return;
         }
+        let chosen = self.options.only.is_some() || self.is_one_in(trying.one_in, hash);
+        if !chosen {
+            self.report.spared += 1;
+            return;
+        }
         self.report.distinct += 1;
         let (drawn, cause) = (self.is_drawn(hash), cause());
         let judged =
@@ -332,7 +339,11 @@ impl<'r> Run<'r> {
     /// The bytes of a state decide whether it is drawn, and the seed which bytes do.
     fn is_drawn(&self, hash: u128) -> bool {
         let every = u128::from(self.options.opinion_every);
-        every > 0 && (hash ^ u128::from(self.options.seed)).is_multiple_of(every)
+        every > 0 && self.is_one_in(every, hash)
+    }
+
+    fn is_one_in(&self, every: u128, hash: u128) -> bool {
+        (hash ^ u128::from(self.options.seed)).is_multiple_of(every)
     }
 
     /// Keeps the state for qemu-img, if it was drawn or is the first of its kind.

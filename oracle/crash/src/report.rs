@@ -58,6 +58,8 @@ pub struct CaseReport {
     pub states: u64,
     /// Different ones among those of one resize: these were judged.
     pub distinct: u64,
+    /// Different ones that were not judged, as they are of a disk whose table takes long to look at.
+    pub spared: u64,
     /// Calls that were made to fail.
     pub faults: u64,
     /// Those of the engine's own device.

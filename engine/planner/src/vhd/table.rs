@@ -13,7 +13,10 @@ pub const fn place(entry: u32) -> u64 {
     (entry as u64).saturating_mul(SECTOR)
 }
 
-/// Walks the entries `range` of the table at byte `table`, those without a place too.
+/// Entries that are looked at together first: most of a table has no places.
+const TOGETHER: usize = 64;
+
+/// Walks those of the entries `range` of the table at byte `table` that have a place.
 ///
 /// # Errors
 /// The device's.
@@ -30,9 +33,17 @@ pub fn each_entry<R: ReadAt + ?Sized>(
         let ahead = range.end.saturating_sub(index).saturating_mul(ENTRY_LEN);
         let piece = reader.piece(image, at, ahead)?;
         let (entries, _) = piece.as_chunks::<4>();
-        for entry in entries {
-            visit(index, u32::from_be_bytes(*entry));
-            index = index.saturating_add(1);
+        for some in entries.chunks(TOGETHER) {
+            if some.iter().fold(UNUSED, |all, entry| all & u32::from_ne_bytes(*entry)) == UNUSED {
+                index = index.saturating_add(some.len() as u64);
+                continue;
+            }
+            for entry in some.iter().map(|entry| u32::from_be_bytes(*entry)) {
+                if entry != UNUSED {
+                    visit(index, entry);
+                }
+                index = index.saturating_add(1);
+            }
         }
         if entries.is_empty() {
             reader.forget();
@@ -68,6 +79,12 @@ impl<'b> Cursor<'b> {
             let index = self.rest.start;
             let at = self.table.saturating_add(index.saturating_mul(ENTRY_LEN));
             let ahead = self.rest.end.saturating_sub(index).saturating_mul(ENTRY_LEN);
+            let (entries, _) = self.reader.piece(image, at, ahead)?.as_chunks::<4>();
+            let unused = entries.iter().take_while(|entry| **entry == UNUSED.to_be_bytes()).count();
+            if unused > 0 {
+                self.rest.start = index.saturating_add(unused as u64);
+                continue;
+            }
             let mut entry = [0; 4];
             self.reader.exact(image, at, ahead, &mut entry)?;
             self.rest.start = index.saturating_add(1);
@@ -120,9 +137,6 @@ pub fn survey<R: ReadAt + ?Sized>(
         table,
         0..u64::from(header.entries()),
         &mut |index, entry| {
-            if entry == UNUSED {
-                return;
-            }
             let start = place(entry);
             let end = start.saturating_add(header.stride());
             found.allocated = found.allocated.saturating_add(1);

@@ -14,8 +14,10 @@ const DYNAMIC: u64 = 3;
 const NO_GEOMETRY: (u64, u64, u64) = (65535, 16, 255);
 /// An entry of the table without a block.
 const UNUSED: u64 = 0xffff_ffff;
-/// Entries of a table that are read: those of the largest disk there is with blocks of 4 KiB are more than anybody makes.
+/// Entries of a table that are read: those of the largest disk there is with blocks of 512 KiB.
 const MOST_ENTRIES: u64 = 1 << 22;
+/// Bytes of a table that are looked at in one go: most are unused throughout.
+const PIECE: u64 = 64 << 10;
 
 /// A footer whose checksum is right.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,11 +111,7 @@ fn dynamic(image: &Image, head: &Footer, tail: &Footer) -> Result<Reading, Strin
     claims.claim(at, HEADER, "header");
     claims.claim(table, (entries * 4).next_multiple_of(SECTOR), "table");
     let mut pieces = Vec::new();
-    for (number, entry) in (0..).zip(bytes(image, table, entries * 4).chunks_exact(4)) {
-        let entry = be(entry, 0, 4);
-        if entry == UNUSED {
-            continue;
-        }
+    for (number, entry) in used(image, table, entries) {
         let start = entry * SECTOR;
         claims.claim(start, bitmap + block, "block");
         let guest = number * block;
@@ -125,4 +123,19 @@ fn dynamic(image: &Image, head: &Footer, tail: &Footer) -> Result<Reading, Strin
     let unfinished = if head != tail { Some("the footers differ") } else { None };
     let unfinished = unfinished.or((entries != needed).then_some("the table is longer than the disk"));
     Ok(Reading { size, pieces, unfinished, ..Reading::default() })
+}
+
+/// The entries of a table that name a block, with their numbers.
+fn used(image: &Image, table: u64, entries: u64) -> Vec<(u64, u64)> {
+    let mut found = Vec::new();
+    for at in (0..entries * 4).step_by(crate::image::to_usize(PIECE)) {
+        let len = PIECE.min(entries * 4 - at);
+        if image.is_filled(table + at, len, 0xff) {
+            continue;
+        }
+        let piece = bytes(image, table + at, len);
+        let numbered = (at / 4..).zip(piece.chunks_exact(4).map(|entry| be(entry, 0, 4)));
+        found.extend(numbered.filter(|(_, entry)| *entry != UNUSED));
+    }
+    found
 }

@@ -110,6 +110,9 @@ pub fn human(campaign: &Campaign, groups: &[Group], args: &CrashArgs) {
         campaign.sum(|r| r.engine_faults)
     );
     println!("qemu-img was asked about {} states", campaign.opinions);
+    if campaign.sum(|r| r.spared) > 0 {
+        println!("not judged: {} states of disks of more than 256 Ki blocks", campaign.sum(|r| r.spared));
+    }
     for (why, count) in skipped(campaign) {
         println!("not run (to the end): {count} cases: {why}");
     }
@@ -147,6 +150,7 @@ pub fn json(campaign: &Campaign, groups: &[Group], args: &CrashArgs) -> Result<(
         "resizes": campaign.sum(|r| r.resizes),
         "states": campaign.sum(|r| r.states),
         "distinct_states": campaign.sum(|r| r.distinct),
+        "states_not_judged": campaign.sum(|r| r.spared),
         "states_per_second": per_second(campaign),
         "faults": campaign.sum(|r| r.faults),
         "guest_traces": campaign.sum(|r| r.compared),
