@@ -56,6 +56,9 @@ impl Fixture {
         let _ = write!(text, " {}", size::spell(self.size));
         if self.maker == Maker::Own {
             text += ", own layout";
+            for oddity in &self.without {
+                let _ = write!(text, ", no {}", format!("{oddity:?}").to_lowercase());
+            }
         }
         for kind in
             [WriteKind::Data, WriteKind::Compressed, WriteKind::Zero, WriteKind::Unmap, WriteKind::Discard]

@@ -18,6 +18,7 @@ pub mod geometry;
 mod identity;
 mod legalize;
 mod model;
+mod oddity;
 pub mod parts;
 pub mod secret;
 pub mod seed;
@@ -31,6 +32,7 @@ pub use expect::{
     expected_final, expected_steps, target, target_of, virtual_size,
 };
 pub use model::*;
+pub use oddity::{Oddity, Without};
 pub use parts::{Backing, BackingFormat, Bitmap, DataFile, MadeBy, Snapshot};
 pub use secret::Encryption;
 pub use unresized::{Adapter, Creator, Subformat, Vhdx, Vmdk, Vpc};

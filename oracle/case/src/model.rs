@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::oddity::Without;
 use crate::parts::{Backing, Bitmap, DataFile, MadeBy, Snapshot};
 use crate::secret::Encryption;
 use crate::unresized::{Vhdx, Vmdk, Vpc};
@@ -30,6 +31,9 @@ pub struct Fixture {
     /// Who lays the image out.
     #[serde(default)]
     pub maker: Maker,
+    /// What our own layout of a VHD, VHDX or VMDK does without.
+    #[serde(default, skip_serializing_if = "Without::is_empty")]
+    pub without: Without,
     /// Guest writes, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
@@ -60,6 +64,7 @@ impl Fixture {
             size,
             format,
             maker: Maker::Qemu,
+            without: Without::new(),
             writes: Vec::new(),
             tweaks: Vec::new(),
             made_by: MadeBy::Newest,

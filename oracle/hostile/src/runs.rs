@@ -16,18 +16,17 @@ pub type Run = (u64, u64);
 pub fn of(file: impl Read, len: u64) -> io::Result<Vec<Run>> {
     let mut file = io::BufReader::with_capacity(1 << 20, file.take(len));
     let (mut sector, mut runs) = (Vec::new(), Vec::<Run>::new());
-    while {
+    loop {
         sector.clear();
-        file.by_ref().take(SECTOR as u64).read_to_end(&mut sector)?
-    } > 0
-    {
+        if file.by_ref().take(SECTOR as u64).read_to_end(&mut sector)? == 0 {
+            return Ok(runs);
+        }
         let hash = xxh3_64(&sector);
         match runs.last_mut() {
             Some((count, same)) if *same == hash => *count += 1,
             _ => runs.push((1, hash)),
         }
     }
-    Ok(runs)
 }
 
 /// The first sector in which two disks differ, as far as both go.

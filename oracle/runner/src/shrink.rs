@@ -1,6 +1,8 @@
 //! Making a case smaller while it still shows what it shows.
 
-use oracle_case::{Backing, Case, FormatOptions, MadeBy, Maker, Preallocation, Qcow2, Space};
+mod unresized;
+
+use oracle_case::{Backing, Case, FormatOptions, MadeBy, Maker, Preallocation, Qcow2, Space, expected_steps};
 use std::time::Instant;
 
 /// Sizes and size words that are easy to read, the simplest first.
@@ -69,6 +71,14 @@ fn fewer_parts(case: &Case, offer: Offer) {
     for i in 0..case.resizes.len() {
         offer(&|c| take(&mut c.resizes, i));
     }
+    // As if the image had been made at the size that a resize finds.
+    for (i, before) in (1..case.resizes.len()).zip(expected_steps(case)) {
+        let size = before.content.size();
+        offer(&|c| {
+            c.fixture.size = size;
+            c.resizes.drain(..i);
+        });
+    }
     for i in 0..case.fixture.tweaks.len() {
         offer(&|c| take(&mut c.fixture.tweaks, i));
     }
@@ -97,6 +107,7 @@ fn plainer_options(case: &Case, offer: Offer) {
         }
     };
     offer(&|c| c.fixture.maker = Maker::default());
+    unresized::plainer(case, offer);
     offer(&|c| c.fixture.made_by = MadeBy::default());
     offer(&|c| c.fixture.backing.iter_mut().for_each(|backing| backing.absolute = false));
     offer(&|c| c.fixture.backing.iter_mut().for_each(|backing| backing.size = 2 << 20));
@@ -164,7 +175,9 @@ pub fn weight(case: &Case) -> (usize, usize) {
         ];
         flags.into_iter().chain(values).filter(|unusual| *unusual).count()
     });
-    let unusual = usize::from(fixture.maker != Maker::default()) + usize::from(!fixture.made_by.is_newest());
+    let (foreign, spelled) = unresized::weight(fixture);
+    let unusual =
+        usize::from(fixture.maker != Maker::default()) + usize::from(!fixture.made_by.is_newest()) + foreign;
     let resizes = case.resizes.iter();
     let asked =
         resizes.map(|r| 1 + usize::from(r.preallocation != Preallocation::Off) + usize::from(!r.name_format));
@@ -176,7 +189,10 @@ pub fn weight(case: &Case) -> (usize, usize) {
     let words: usize = case.resizes.iter().map(|r| r.size.len()).sum();
     let written: usize = fixture.writes.iter().map(|w| digits(w.offset) + digits(w.len)).sum();
     let behind: usize = fixture.backing.iter().map(|backing| digits(backing.size)).sum();
-    (parts + options + unusual + asked.sum::<usize>(), digits(fixture.size) + behind + words + written)
+    (
+        parts + options + unusual + asked.sum::<usize>(),
+        digits(fixture.size) + behind + words + written + spelled,
+    )
 }
 
 /// How long a number is when it is written with a binary suffix.

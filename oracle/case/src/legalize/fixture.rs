@@ -31,6 +31,9 @@ impl Fixture {
         self.legalize_tweaks();
         super::writes::legalize(self);
         parts::settle(self);
+        if self.maker != Maker::Own || !self.format.is_unresized() {
+            self.without.clear();
+        }
     }
 
     fn legalize_maker(&mut self) {

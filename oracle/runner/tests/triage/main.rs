@@ -1,9 +1,12 @@
 //! From a campaign over one bug to one case that a person can read: what `compare`, `minimize` and
-//! `fuzz` make of an instar that grows every raw file to one sector less than it should.
+//! `fuzz` make of an instar that grows every raw file to one sector less than it should; and of one whose fault shows with
+//! one option of VHD, VHDX and VMDK only, which is the option that is left.
+
+mod faults;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde_json::Value;
-use std::fs::{File, OpenOptions};
+use serde_json::{Value, json};
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -12,6 +15,8 @@ use std::process::{Command, ExitCode, Output};
 const AS_FAULTY: &str = "__faulty";
 /// How many cases the campaign has, unless [`CASES_VARIABLE`] says otherwise.
 const CASES: &str = "150";
+/// How many one over a format has whose fault needs an option.
+const FEW_CASES: &str = "24";
 /// The variable that names another number of cases.
 const CASES_VARIABLE: &str = "TRIAGE_CASES";
 
@@ -20,26 +25,44 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == AS_FAULTY) {
         return faulty(&words[1..]).unwrap_or(ExitCode::from(99));
     }
-    let name = "a campaign over one bug ends with one finding and one small case";
     let there = Command::new("qemu-img").arg("--version").output().is_ok();
-    let trial = match there {
-        true => Trial::test(name, campaign),
-        false => Trial::test(format!("{name} (no qemu-img in PATH)"), || Ok(())).with_ignored_flag(true),
-    };
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+    let whole = Trial::test("a campaign over one bug ends with one finding and one small case", campaign);
+    let options = OPTIONS.iter().map(|(format, what, left)| {
+        Trial::test(format!("{format}: {what}"), move || only_what_matters(format, &left()))
+    });
+    let ignored = |trial: Trial| trial.with_ignored_flag(true).with_kind("no qemu-img in PATH");
+    let trials = std::iter::once(whole).chain(options);
+    let trials = trials.map(|trial| if there { trial } else { ignored(trial) }).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Is instar, but for the last sector of a raw file that has grown.
+/// Formats, what the fault in them needs ([`faults`]), and the options that are left then.
+const OPTIONS: &[(&str, &str, fn() -> Value)] = &[
+    (
+        "vpc",
+        "a fault in every image leaves qemu-img's own options",
+        || json!({"vpc": {"fixed": false, "creator": "qemu", "block_bits": 21}}),
+    ),
+    (
+        "vhdx",
+        "a fault with a long log leaves the long log",
+        || json!({"vhdx": {"fixed": false, "block_bits": 23, "log_mib": 2, "zeroed": true}}),
+    ),
+    ("vmdk", "a fault in descriptor files leaves the simplest subformat that has one", || {
+        json!({"vmdk": {"subformat": "monolithicFlat", "adapter": "ide", "compat6": false,
+            "zeroed_grain": false, "grain_bits": 16}})
+    }),
+];
+
+/// Is instar, but for what [`faults`] does to the image then.
 fn faulty(args: &[std::ffi::OsString]) -> std::io::Result<ExitCode> {
     let before = File::open("disk.img").and_then(|file| file.metadata()).map_or(0, |meta| meta.len());
     let status = Command::new(env!("CARGO_BIN_EXE_oracle")).arg("__instar").args(args).status()?;
     let code = ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(98));
-    if args.first().is_some_and(|verb| verb == "resize") && args.iter().any(|word| word == "raw") {
-        let image = OpenOptions::new().write(true).open("disk.img")?;
-        let len = image.metadata()?.len();
-        if len > before {
-            image.set_len(len.saturating_sub(512))?;
-        }
+    if args.first().is_some_and(|verb| verb == "resize") && status.success() {
+        let format =
+            ["raw", "vpc", "vhdx", "vmdk"].iter().find(|name| args.iter().any(|word| word == **name));
+        format.map_or(Ok(()), |format| faults::spoil(format, before))?;
     }
     Ok(code)
 }
@@ -70,7 +93,27 @@ fn campaign() -> Result<(), Failed> {
     ensure(run.status.code() == Some(1), "fuzz finds nothing where nothing was kept", &run)
 }
 
-/// A raw image without anything, resized once.
+/// A campaign and `minimize` end with a case in which nothing but what the fault needs is left.
+fn only_what_matters(format: &str, options: &Value) -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let findings = dir.path().join("findings");
+    let words = ["compare", "--format", format, "--cases", FEW_CASES, "--keep"];
+    let run = oracle(dir.path(), &words, &findings)?;
+    ensure(run.status.code() == Some(1), "the campaign found nothing", &run)?;
+    let report: Value = serde_json::from_slice(&run.stdout)?;
+    let case = report["findings"][0]["case"].as_str().unwrap_or_default();
+    ensure(!case.is_empty(), "no case was kept", &run)?;
+    let small = dir.path().join("small.json");
+    let run = oracle(dir.path(), &["minimize", case, "--out"], &small)?;
+    ensure(run.status.code() == Some(1), "the kept case does not show it", &run)?;
+    readable(&small)?;
+    let value: Value = serde_json::from_str(&std::fs::read_to_string(&small)?)?;
+    let fixture = &value["fixture"];
+    let plain = fixture["maker"] == "qemu" && fixture["format"] == *options;
+    if plain { Ok(()) } else { Err(format!("not the simplest: {fixture:#}").into()) }
+}
+
+/// An image without anything, resized once.
 fn readable(case: &Path) -> Result<(), Failed> {
     let text = std::fs::read_to_string(case)?;
     let value: Value = serde_json::from_str(&text)?;

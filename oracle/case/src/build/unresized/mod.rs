@@ -12,7 +12,7 @@ use super::BuildError;
 use super::file::ImageFile;
 use super::own::choices;
 use crate::seed::SplitMix64;
-use crate::{Content, Fixture, FormatOptions, expected_content};
+use crate::{Content, Fixture, FormatOptions, Oddity, Without, expected_content};
 
 /// What is in places where no reader may look.
 const GARBAGE: u8 = 0xee;
@@ -23,6 +23,7 @@ const GARBAGE_LEN: u64 = 4096;
 pub fn make(fixture: &Fixture, path: &Path) -> Result<(), BuildError> {
     let (content, file) = (expected_content(fixture), ImageFile::create(path)?);
     let mut image = Image::of(content, fixture.format.unit(), choices(fixture), file);
+    image.without.clone_from(&fixture.without);
     match &fixture.format {
         FormatOptions::Vpc(options) => vhd::make(&mut image, options),
         FormatOptions::Vhdx(options) => vhdx::make(&mut image, options),
@@ -40,6 +41,8 @@ struct Image {
     content: Content,
     rng: SplitMix64,
     file: ImageFile,
+    /// What is chosen to be as it usually is.
+    without: Without,
 }
 
 /// Something that needs a place: what it is, how long, and of what its place is a multiple, in bytes.
@@ -54,19 +57,36 @@ impl Image {
         let extents = content.extents().into_iter();
         let units =
             extents.flat_map(|extent| extent.offset / unit..(extent.offset + extent.len).div_ceil(unit));
-        Self { units: units.collect(), unit, content, rng, file }
+        Self { units: units.collect(), unit, content, rng, file, without: Without::new() }
     }
 
-    /// True once in `n` times.
-    fn once_in(&mut self, n: u64) -> bool {
-        self.rng.below(n) == 0
+    /// True once in `n` times, if there may be such oddities. The choices that follow are the same either way.
+    fn once_in(&mut self, n: u64, oddity: Oddity) -> bool {
+        self.rng.below(n) == 0 && self.may_have(oddity)
+    }
+
+    fn may_have(&self, oddity: Oddity) -> bool {
+        !self.without.contains(&oddity)
+    }
+
+    /// A number below `n`; 0 without such oddities.
+    fn some(&mut self, n: u64, oddity: Oddity) -> u64 {
+        let number = self.rng.below(n);
+        if self.may_have(oddity) { number } else { 0 }
+    }
+
+    /// Fills a place where no reader may look.
+    fn garbage(&self, at: u64, len: u64) -> Result<(), BuildError> {
+        if self.may_have(Oddity::Garbage) { self.file.fill(at, len, GARBAGE) } else { Ok(()) }
     }
 
     /// Puts the items in some order.
     fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.rng.below(last as u64 + 1)).unwrap_or(0);
-            items.swap(last, other);
+            if self.may_have(Oddity::Order) {
+                items.swap(last, other);
+            }
         }
     }
 
@@ -75,9 +95,9 @@ impl Image {
         let mut end = start;
         let mut placed = Vec::new();
         for Item { what, len, align } in items {
-            let gap = if self.once_in(4) { align * (1 + self.rng.below(3)) } else { 0 };
+            let gap = if self.once_in(4, Oddity::Gaps) { align * (1 + self.rng.below(3)) } else { 0 };
             let at = end.next_multiple_of(align) + gap;
-            self.file.fill(end, GARBAGE_LEN.min(at - end), GARBAGE)?;
+            self.garbage(end, GARBAGE_LEN.min(at - end))?;
             placed.push((what, at));
             end = at + len;
         }
@@ -95,7 +115,7 @@ impl Image {
         }
         // Behind the disk's end nobody looks, until there is more of it.
         let visible = self.content.size().clamp(start, end) - start;
-        self.file.fill(at + visible, GARBAGE_LEN.min(self.unit - visible), GARBAGE)
+        self.garbage(at + visible, GARBAGE_LEN.min(self.unit - visible))
     }
 
     /// 16 bytes by chance.

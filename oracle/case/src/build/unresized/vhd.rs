@@ -1,9 +1,9 @@
 //! VHD: numbers have their most significant byte first.
 
 use super::{Image, Item, index, put};
-use crate::Vpc;
 use crate::build::BuildError;
 use crate::chs::{self, Chs};
+use crate::{Oddity, Vpc};
 
 /// Bytes of a footer, and of a sector.
 const SECTOR: u64 = 512;
@@ -30,7 +30,7 @@ pub fn make(image: &mut Image, options: &Vpc) -> Result<(), BuildError> {
         }
         return image.file.write(size, &footer);
     }
-    let header_at = SECTOR * if image.once_in(3) { 1 + image.rng.below(20) } else { 1 };
+    let header_at = SECTOR * if image.once_in(3, Oddity::Gaps) { 1 + image.rng.below(20) } else { 1 };
     let entries = size.div_ceil(image.unit);
     let table = Item { what: Part::Table, len: (entries * 4).next_multiple_of(SECTOR), align: SECTOR };
     let bitmap = (image.unit / SECTOR).div_ceil(8).next_multiple_of(SECTOR);
@@ -38,7 +38,7 @@ pub fn make(image: &mut Image, options: &Vpc) -> Result<(), BuildError> {
         |number| Item { what: Part::Block(number), len: bitmap + (1 << options.block_bits), align: SECTOR };
     let mut items: Vec<_> = image.units.iter().map(|number| block(*number)).collect();
     image.shuffle(&mut items);
-    let place = if image.once_in(3) { image.rng.below(items.len() as u64 + 1) } else { 0 };
+    let place = if image.once_in(3, Oddity::Order) { image.rng.below(items.len() as u64 + 1) } else { 0 };
     items.insert(index(place), table);
     let (placed, end) = image.place(items, header_at + HEADER)?;
     write(image, options, (header_at, entries, bitmap), &placed, end)
@@ -53,7 +53,10 @@ fn write(
 ) -> Result<(), BuildError> {
     let mut table = vec![0xff; index(entries * 4)];
     // What is behind the last entry means nothing.
-    table.resize(index((entries * 4).next_multiple_of(SECTOR)), if image.once_in(2) { 0 } else { 0xff });
+    table.resize(
+        index((entries * 4).next_multiple_of(SECTOR)),
+        if image.once_in(2, Oddity::Garbage) { 0 } else { 0xff },
+    );
     let mut table_at = 0;
     for (part, at) in placed {
         match part {
@@ -77,7 +80,7 @@ fn footer(image: &mut Image, options: &Vpc, data_offset: u64) -> Vec<u8> {
     let size = image.content.size();
     let geometry = match options.creator.counts_geometry() {
         true => Chs::at_least(size / SECTOR),
-        false if image.once_in(2) => Chs::of(size / SECTOR),
+        false if image.once_in(2, Oddity::Extras) => Chs::of(size / SECTOR),
         false => chs::MOST,
     };
     let small = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);

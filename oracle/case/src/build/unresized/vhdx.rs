@@ -1,8 +1,8 @@
 //! VHDX: numbers have their least significant byte first.
 
 use super::{Image, Item, index, put};
-use crate::Vhdx;
 use crate::build::BuildError;
+use crate::{Oddity, Vhdx};
 
 /// Bytes of a MiB: regions and blocks lie at multiples of it.
 const MIB: u64 = 1 << 20;
@@ -60,7 +60,7 @@ pub fn make(image: &mut Image, options: &Vhdx) -> Result<(), BuildError> {
         image.units.extend(0..count);
     }
     let entries = count + count.saturating_sub(1) / options.chunk();
-    let spare = if image.once_in(3) { MIB } else { 0 };
+    let spare = if image.once_in(3, Oddity::Gaps) { MIB } else { 0 };
     let bat_len = (entries * 8).next_multiple_of(MIB) + spare;
     let layout = layout(image, options, bat_len)?;
     write_headers(image, options, layout.log)?;
@@ -73,17 +73,21 @@ pub fn make(image: &mut Image, options: &Vhdx) -> Result<(), BuildError> {
 fn layout(image: &mut Image, options: &Vhdx, bat_len: u64) -> Result<Layout, BuildError> {
     let item = |what, len| Item { what, len, align: MIB };
     let mut regions = vec![item(Part::Log, u64::from(options.log_mib) * MIB), item(Part::Metadata, METADATA)];
-    if image.once_in(3) {
+    if image.once_in(3, Oddity::Extras) {
         regions.push(item(Part::Strange, MIB));
     }
     let mut items: Vec<_> = image.units.iter().map(|number| item(Part::Block(*number), image.unit)).collect();
     items.push(item(Part::Bat, bat_len));
-    if image.once_in(2) {
+    if image.once_in(2, Oddity::Order) {
         // Everything anywhere.
         items.append(&mut regions);
         image.shuffle(&mut items);
     } else {
         image.shuffle(&mut items);
+        if !image.may_have(Oddity::Order) {
+            // The table in front.
+            items.rotate_right(1);
+        }
         regions.append(&mut items);
         items = regions;
     }
@@ -138,7 +142,7 @@ fn write_regions(image: &mut Image, layout: &Layout) -> Result<(), BuildError> {
     let mut table = vec![0; TABLE];
     put(&mut table, 0, b"regi");
     put(&mut table, 8, &u32::try_from(layout.regions.len()).unwrap_or(0).to_le_bytes());
-    let required = u32::from(image.once_in(2));
+    let required = u32::from(image.once_in(2, Oddity::Extras));
     for (place, (guid, at, len)) in layout.regions.iter().enumerate() {
         let entry = 16 + 32 * place;
         put(&mut table, entry, &guid.to_be_bytes());
@@ -154,7 +158,7 @@ fn write_regions(image: &mut Image, layout: &Layout) -> Result<(), BuildError> {
 fn write_metadata(image: &mut Image, options: &Vhdx, region: u64) -> Result<(), BuildError> {
     let parameters =
         [1u32 << options.block_bits, if options.fixed { FIXED } else { 0 }].map(u32::to_le_bytes);
-    let physical: u32 = if image.once_in(2) && !options.large_sectors { 512 } else { 4096 };
+    let physical: u32 = if image.once_in(2, Oddity::Extras) && !options.large_sectors { 512 } else { 4096 };
     let logical = u32::try_from(options.logical_sector()).unwrap_or(0);
     let mut items = vec![
         (FILE_PARAMETERS, REQUIRED, parameters.concat()),
@@ -163,7 +167,7 @@ fn write_metadata(image: &mut Image, options: &Vhdx, region: u64) -> Result<(), 
         (LOGICAL_SECTOR, REQUIRED | OF_DISK, logical.to_le_bytes().to_vec()),
         (PHYSICAL_SECTOR, REQUIRED | OF_DISK, physical.to_le_bytes().to_vec()),
     ];
-    if image.once_in(3) {
+    if image.once_in(3, Oddity::Extras) {
         items.push((STRANGE_ITEM, 0, b"nobody knows".to_vec()));
     }
     image.shuffle(&mut items);
@@ -171,7 +175,7 @@ fn write_metadata(image: &mut Image, options: &Vhdx, region: u64) -> Result<(), 
     image.file.write(region + 10, &u16::try_from(items.len()).unwrap_or(0).to_le_bytes())?;
     let mut at = ITEMS;
     for (place, (guid, flags, data)) in (0..).zip(items) {
-        at += 8 * u32::try_from(image.rng.below(20)).unwrap_or(0);
+        at += 8 * u32::try_from(image.some(20, Oddity::Gaps)).unwrap_or(0);
         let len = u32::try_from(data.len()).unwrap_or(0);
         let entry = region + 32 + 32 * place;
         image.file.write(entry, &guid.to_be_bytes())?;
@@ -194,7 +198,7 @@ fn write_bat(
     if options.zeroed {
         // Not there, undefined, zeros, given up: all of them read as zeros.
         let count = image.content.size().div_ceil(image.unit);
-        let states = image.rng.below(2);
+        let states = image.some(2, Oddity::Extras);
         for number in 0..count {
             let state = if states == 0 { 2 } else { image.rng.below(4) };
             put(&mut bat, place(number), &state.to_le_bytes());
@@ -206,8 +210,8 @@ fn write_bat(
     image.file.write(layout.bat, &bat)?;
     // What is behind the last entry means nothing.
     let rest = len - entries * 8;
-    if image.once_in(2) {
-        image.file.fill(layout.bat + entries * 8, rest.min(4096), super::GARBAGE)?;
+    if image.once_in(2, Oddity::Garbage) {
+        image.garbage(layout.bat + entries * 8, rest.min(4096))?;
     }
     Ok(())
 }

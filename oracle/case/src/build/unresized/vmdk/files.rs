@@ -7,8 +7,8 @@ use super::text::descriptor;
 use super::{SECTOR, sparse};
 use crate::build::BuildError;
 use crate::build::file::ImageFile;
-use crate::build::unresized::{GARBAGE, GARBAGE_LEN, Image};
-use crate::{Content, Vmdk};
+use crate::build::unresized::{GARBAGE_LEN, Image};
+use crate::{Content, Oddity, Vmdk};
 
 /// Where a flat extent begins in its file at most, in sectors.
 const OFFSET: u64 = 200;
@@ -21,7 +21,7 @@ pub fn make(image: &mut Image, options: &Vmdk, path: &Path) -> Result<(), BuildE
     let mut start = 0;
     for (sectors, name) in sizes.into_iter().zip(names) {
         let part = part(image, (start, sectors * SECTOR), &path.with_file_name(&name))?;
-        let space = if image.once_in(8) { "  " } else { " " };
+        let space = if image.once_in(8, Oddity::Extras) { "  " } else { " " };
         lines += &if options.subformat.is_flat() {
             let offset = flat(image, &part)?;
             format!("RW {sectors}{space}FLAT \"{name}\" {offset}\n")
@@ -41,7 +41,7 @@ fn sizes(image: &mut Image, options: &Vmdk) -> Vec<u64> {
     let mut rest = image.content.size() / SECTOR;
     let mut sizes = Vec::new();
     while rest > 0 {
-        let odd = !sizes.is_empty() && image.once_in(3);
+        let odd = !sizes.is_empty() && image.once_in(3, Oddity::Extras);
         let unit = options.extent_unit();
         let now = if odd { full - image.rng.below(full / 2 / unit) * unit } else { full };
         sizes.push(now.min(rest));
@@ -59,10 +59,10 @@ fn names(image: &mut Image, options: &Vmdk, count: usize) -> Vec<String> {
     let mut number = 0;
     let mut names = Vec::new();
     for _ in 0..count {
-        number += 1 + image.rng.below(3);
+        number += 1 + image.some(3, Oddity::Order);
         names.push(format!("image-{letter}{number:03}.vmdk"));
     }
-    if image.once_in(2) {
+    if image.once_in(2, Oddity::Order) {
         image.shuffle(&mut names);
     }
     names
@@ -78,17 +78,18 @@ fn part(image: &mut Image, (start, len): (u64, u64), path: &Path) -> Result<Imag
         }
     }
     let rng = crate::seed::SplitMix64::new(image.rng.next_u64());
-    Ok(Image::of(content, image.unit, rng, ImageFile::create(path)?))
+    let part = Image::of(content, image.unit, rng, ImageFile::create(path)?);
+    Ok(Image { without: image.without.clone(), ..part })
 }
 
 /// Writes a flat extent; where it begins in the file, in sectors. What is around it in the file is not the disk's.
 fn flat(image: &mut Image, part: &Image) -> Result<u64, BuildError> {
-    let offset = if image.once_in(2) { image.rng.below(OFFSET) } else { 0 };
+    let offset = if image.once_in(2, Oddity::Gaps) { image.rng.below(OFFSET) } else { 0 };
     let (at, len) = (offset * SECTOR, part.content.size());
-    let behind = if image.once_in(3) { GARBAGE_LEN } else { 0 };
-    part.file.fill(0, at, GARBAGE)?;
+    let behind = if image.once_in(3, Oddity::Garbage) { GARBAGE_LEN } else { 0 };
+    part.garbage(0, at)?;
     part.file.set_len(at + len + behind)?;
-    part.file.fill(at + len, behind, GARBAGE)?;
+    part.garbage(at + len, behind)?;
     for extent in part.content.extents() {
         part.file.fill(at + extent.offset, extent.len, extent.byte)?;
     }

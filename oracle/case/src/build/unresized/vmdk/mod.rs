@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{GARBAGE, Image, Item, index, put};
 use crate::build::BuildError;
 use crate::unresized::TABLE_ENTRIES;
-use crate::{Subformat, Vmdk};
+use crate::{Oddity, Subformat, Vmdk};
 
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
@@ -43,8 +43,9 @@ pub fn make(image: &mut Image, options: &Vmdk, path: &Path) -> Result<(), BuildE
 fn sparse(image: &mut Image, options: &Vmdk) -> Result<(), BuildError> {
     let capacity = image.content.size() / SECTOR;
     let tables = image.content.size().div_ceil(options.coverage());
-    let copies = if image.once_in(3) { 1 } else { 2 };
-    let directory = (tables * 4).next_multiple_of(SECTOR) + if image.once_in(3) { SECTOR } else { 0 };
+    let copies = if image.once_in(3, Oddity::Extras) { 1 } else { 2 };
+    let directory =
+        (tables * 4).next_multiple_of(SECTOR) + if image.once_in(3, Oddity::Gaps) { SECTOR } else { 0 };
     let item = |what, len| Item { what, len, align: SECTOR };
     let mut metadata: Vec<_> = (0..copies).map(|copy| item(Part::Directory(copy), directory)).collect();
     let each = (0..copies).flat_map(|copy| (0..tables).map(move |table| Part::Table(copy, table)));
@@ -52,10 +53,10 @@ fn sparse(image: &mut Image, options: &Vmdk) -> Result<(), BuildError> {
     let grain = |number: &u64| Item { what: Part::Grain(*number), len: image.unit, align: image.unit };
     let mut grains: Vec<_> = image.units.iter().map(grain).collect();
     image.shuffle(&mut grains);
-    if image.once_in(2) {
+    if image.once_in(2, Oddity::Order) {
         image.shuffle(&mut metadata);
     }
-    let items: Vec<_> = if image.once_in(3) {
+    let items: Vec<_> = if image.once_in(3, Oddity::Order) {
         grains.into_iter().chain(metadata).collect()
     } else {
         metadata.into_iter().chain(grains).collect()
@@ -80,11 +81,11 @@ fn write_tables(
     let sector = |at: u64| u32::try_from(at / SECTOR).unwrap_or(u32::MAX).to_le_bytes();
     if options.zeroed_grain {
         for number in 0..image.content.size().div_ceil(image.unit).min(64) {
-            put(&mut entries, index(number * 4), &u32::from(image.rng.below(3) == 0).to_le_bytes());
+            put(&mut entries, index(number * 4), &u32::from(image.once_in(3, Oddity::Extras)).to_le_bytes());
         }
     }
     let beyond = index(image.content.size().div_ceil(image.unit) * 4);
-    if image.once_in(2) {
+    if image.once_in(2, Oddity::Garbage) {
         // Entries behind the end of the disk mean nothing.
         entries.iter_mut().skip(beyond).for_each(|byte| *byte = GARBAGE);
     }
