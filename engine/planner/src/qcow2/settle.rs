@@ -1,8 +1,9 @@
 //! Moving what holds the end of the file, after a shrink has freed space before it: copies that the
 //! resize has made itself, and bitmaps, which lie behind everything else in most images that have any.
 //!
-//! Only clusters that nothing but the like of them follows are moved, to the lowest free run, and only if
-//! that lies before all of these. Data goes first, then the tables that name it, then the directory that
+//! Only clusters that nothing but the like of them follows are moved: those of a level to the lowest free run, if that lies before
+//! all of these. What is left is moved into the gaps between, from the file's end on, as many at a time as there is a run for, so
+//! far as the file would reach without gaps. Data goes first, then the tables that name it, then the directory that
 //! names these. Each time the clusters are copied and counted, then, behind a barrier, the words that name
 //! them change, one by one and none of them torn: both places hold the same. Behind another barrier the
 //! old place is let go of.
@@ -45,6 +46,8 @@ pub struct Item {
 
 /// Bytes of an item in a list.
 const ITEM: usize = 24;
+/// How often room is looked for, for a list: each time costs a look at the refcounts.
+const MAX_TRIES: u32 = 64;
 
 /// Moves what it may of the end of the file. The image has its new size already: where it makes no sense, what is there
 /// stays where it is.
@@ -69,11 +72,34 @@ fn move_all<T: Target>(
     cow: Option<Cow>,
     s: &mut Scratch<'_>,
 ) -> Result<(), PlanError> {
-    let Some(first) = movable_end(image, header, cow, s)? else { return Ok(()) };
-    for level in [Level::Data, Level::Tables, Level::Directory] {
-        while gather_and_move(image, header, cow, (level, first), s)? {}
+    let Some(end) = movable_end(image, header, cow, s)? else { return Ok(()) };
+    for level in LEVELS {
+        while gather_and_move(image, header, cow, (level, end.first, false), s)? {}
+    }
+    let Some(end) = movable_end(image, header, cow, s)? else { return Ok(()) };
+    for level in LEVELS {
+        while gather_and_move(image, header, cow, (level, end.dense(), true), s)? {}
     }
     Ok(())
+}
+
+/// In the order in which they are moved.
+const LEVELS: [Level; 3] = [Level::Data, Level::Tables, Level::Directory];
+
+/// The clusters at the end of the file that all can be moved.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// The first of them.
+    first: u64,
+    /// How many of them are in use.
+    used: u64,
+}
+
+impl End {
+    /// The end of the file if there were no gaps between them.
+    const fn dense(self) -> u64 {
+        self.first.saturating_add(self.used)
+    }
 }
 
 /// Calls `each` with everything of a level that can be moved.
@@ -102,17 +128,16 @@ fn each_item<R: ReadAt>(
     bitmaps::each_item(image, header, level, (directory, table), each)
 }
 
-/// The first of the clusters at the end of the file that all can be moved; `None` if there is none, or
-/// too many of them to tell.
+/// The clusters at the end of the file that all can be moved; `None` if there are none, or too many to tell.
 fn movable_end<R: ReadAt>(
     image: &mut R,
     header: &Header,
     cow: Option<Cow>,
     s: &mut Scratch<'_>,
-) -> Result<Option<u64>, PlanError> {
+) -> Result<Option<End>, PlanError> {
     let list = <[U64]>::mut_from_bytes(s.batch).unwrap_or_default();
     let mut held = 0_usize;
-    for level in [Level::Data, Level::Tables, Level::Directory] {
+    for level in LEVELS {
         each_item(image, header, cow, level, (s.l1, s.copy), |item| {
             for cluster in item.run.first..item.run.end() {
                 if let Some(slot) = list.get_mut(held) {
@@ -127,33 +152,35 @@ fn movable_end<R: ReadAt>(
     let g = header.geometry;
     let mut window = TableWindow::new(table_of(header), s.table);
     let mut blocks = Blocks { header, window: &mut window, buf: s.block };
-    let mut first = None;
+    let mut end: Option<End> = None;
     for entry in (0..header.refcount_table_entries()).rev() {
         let Some((_, block)) = blocks.load(image, entry)? else { continue };
         let covered = covered_by(g, entry);
         for i in (0..covered.count).rev().filter(|i| refcount::get(block, g.refcount_order(), *i) != 0) {
             let cluster = covered.first.saturating_add(i);
             if list.binary_search_by_key(&cluster, |c| c.get()).is_err() {
-                return Ok(first);
+                return Ok(end);
             }
-            first = Some(cluster);
+            let used = end.map_or(0, |end| end.used).saturating_add(1);
+            end = Some(End { first: cluster, used });
         }
     }
-    Ok(first)
+    Ok(end)
 }
 
-/// Moves as much of a level from cluster `first` on as a list holds; returns whether there was anything.
+/// Moves as much of a level from cluster `first` on as a list holds, before that; returns whether anything was moved. `parted`, not
+/// all of it need find one place.
 fn gather_and_move<T: Target>(
     image: &mut T,
     header: &mut Header,
     cow: Option<Cow>,
-    (level, first): (Level, u64),
+    (level, first, parted): (Level, u64, bool),
     s: &mut Scratch<'_>,
 ) -> Result<bool, PlanError> {
     let list = core::mem::take(&mut s.tables);
-    let (mut held, mut count) = (0_usize, 0_u64);
+    let mut held = 0_usize;
     let gathered = each_item(image, header, cow, level, (s.l1, s.copy), |item| {
-        if item.run.first >= first
+        if item.run.end() > first
             && item.word & 7 == 0
             && let Some(slot) = list.get_mut(held..held.saturating_add(ITEM))
         {
@@ -161,32 +188,61 @@ fn gather_and_move<T: Target>(
             put_be64(slot, 8, item.run.count);
             put_be64(slot, 16, item.word);
             held = held.saturating_add(ITEM);
-            count = count.saturating_add(item.run.count);
         }
     });
     let moved = gathered.and_then(|()| {
-        let items = list.get(..held).unwrap_or_default();
-        move_items(image, header, items, (first, count), s)
+        let (items, _) = list.get_mut(..held).unwrap_or_default().as_chunks_mut();
+        if parted {
+            items.sort_unstable_by_key(|item| core::cmp::Reverse(be64(item, 0)));
+            move_what_fits(image, header, items, first, s)
+        } else {
+            move_items(image, header, items, first, s)
+        }
     });
     s.tables = list;
     moved
 }
 
-/// Moves the items of a list, `count` clusters in all, if there is room for them before
-/// cluster `first`.
+/// Moves items from the file's end on, as many at a time as there is a run for, until the next one has no room; returns
+/// whether any was moved.
+fn move_what_fits<T: Target>(
+    image: &mut T,
+    header: &mut Header,
+    mut items: &[[u8; ITEM]],
+    first: u64,
+    s: &mut Scratch<'_>,
+) -> Result<bool, PlanError> {
+    let (mut moved, mut len) = (false, items.len());
+    for _ in 0..MAX_TRIES {
+        let (now, later) = items.split_at_checked(len).unwrap_or_default();
+        if now.is_empty() {
+            break;
+        }
+        if move_items(image, header, now, first, s)? {
+            (moved, items) = (true, later);
+            len = len.min(later.len());
+        } else {
+            len /= 2;
+        }
+    }
+    Ok(moved)
+}
+
+/// Moves the items of a list if there is one free run for them before cluster `first`.
 fn move_items<T: Target>(
     image: &mut T,
     header: &mut Header,
-    items: &[u8],
-    (first, count): (u64, u64),
+    items: &[[u8; ITEM]],
+    first: u64,
     s: &mut Scratch<'_>,
 ) -> Result<bool, PlanError> {
     let g = header.geometry;
+    let count = items.iter().fold(0_u64, |sum, item| sum.saturating_add(be64(item, 8)));
     let place = Reservation::plan(image, header, count, s)?;
     if count == 0 || place.clusters().end() > first || place.refcounts_end(g) > 0 {
         return Ok(false);
     }
-    let items = || items.chunks_exact(ITEM).map(|item| (be64(item, 0), be64(item, 8), be64(item, 16)));
+    let items = || items.iter().map(|item| (be64(item, 0), be64(item, 8), be64(item, 16)));
     let mut to = place.clusters().first;
     for (from, count, _) in items() {
         copy(image, g.offset(from), g.offset(to), g.offset(count), s.copy)?;
