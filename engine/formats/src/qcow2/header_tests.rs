@@ -37,7 +37,7 @@ fn a_fresh_header_parses() {
 fn each_field_is_refused_by_name() {
     use ImageError as E;
     type Change<'a> = &'a dyn Fn(&mut [u8; PARSE_LEN]);
-    let table: [(E, Change); 24] = [
+    let table: [(E, Change); 25] = [
         (E::NotQcow2, &|h| put_be32(h, 0, 1)),
         (E::Version { version: 4 }, &|h| put_be32(h, 4, 4)),
         (E::ClusterSize { bits: 8 }, &|h| put_be32(h, 20, 8)),

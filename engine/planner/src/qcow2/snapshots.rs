@@ -20,7 +20,7 @@ use instar_formats::qcow2::walk::Buffered;
 use instar_formats::qcow2::{Header, header};
 
 /// Longest entry that is written, without its names, in bytes.
-const HEAD: usize = FIXED_LEN + MAX_EXTRA as usize;
+const HEAD: usize = FIXED_LEN + 1024;
 /// Bytes of names that are copied at a time.
 const NAMES: usize = 512;
 /// Where an entry says how long its extra data is, u32.
@@ -106,7 +106,7 @@ fn fit(head: &mut [u8; HEAD], entry: &SnapshotEntry, virtual_size: u64) {
     }
 }
 
-const _: () = assert!(KNOWN_EXTRA == 3 * 8);
+const _: () = assert!(KNOWN_EXTRA == 3 * 8 && HEAD as u64 == FIXED_LEN as u64 + MAX_EXTRA);
 
 /// Lets go of the clusters of the old table, `len` bytes from `start`.
 fn let_go<T: Target>(
