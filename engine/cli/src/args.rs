@@ -232,9 +232,9 @@ pub struct CreateArgs {
     /// Do not open that image; it need not be there
     #[arg(short = 'u', long)]
     pub backing_unsafe: bool,
-    /// Recognised, but not supported
+    /// A secret; what is created here needs none
     #[arg(long, value_name = "OBJECTDEF", hide = true)]
-    pub object: Option<OsString>,
+    pub object: Vec<OsString>,
     /// The engine.
     #[command(flatten)]
     pub engine: EngineArgs,

@@ -13,6 +13,7 @@ use crate::message::{Program, errno_text, shown, to_stderr, to_stdout};
 use crate::name::ImageName;
 use crate::options::Options;
 use crate::others;
+use crate::secret::Secrets;
 use crate::show::stats_text;
 use crate::size::{self, SizeError};
 use crate::space;
@@ -67,9 +68,7 @@ pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
 }
 
 fn operand(args: &CreateArgs) -> Result<&OsString, CliError> {
-    if args.object.is_some() {
-        return Err(CliError::Refused("--object is not supported".to_owned()));
-    }
+    Secrets::parse(&args.object)?;
     let usage = |text| CliError::Usage { text };
     if let Some(extra) = args.extra.first() {
         return Err(usage(format!("Unexpected argument: {}", shown(extra))));

@@ -12,6 +12,7 @@ use std::path::Path;
 /// Images that both make of the fixtures.
 const MADE: &[&str] = &[
     "create -f qcow2 -b raw.img -F raw new.img",
+    "create --object secret,id=s,data=x -f qcow2 new.img 1M",
     "create -f qcow2 -b odd.raw -F raw new.img",
     "create -f qcow2 -b raw.img -F raw new.img 3M",
     "create -f qcow2 -b raw.img -F raw new.img 1000",
@@ -47,6 +48,7 @@ const MADE: &[&str] = &[
 
 /// Command lines that both refuse in the same words.
 const REFUSED: &[&str] = &[
+    "create --object secret,id=s -f qcow2 new.img 1M",
     "create -f qcow2 -b raw.img new.img",
     "create -f qcow2 -b q.img new.img 1M",
     "create -f qcow2 -b raw.img -F qcow2 new.img",

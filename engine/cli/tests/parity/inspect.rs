@@ -53,6 +53,10 @@ pub fn trials(engine: Engine) -> Vec<Trial> {
     let name = format!("{} check -q", engine.name());
     let quiet = move |f: &Fixtures| text_alike(f, engine, &["check", "-q", "leak.img"]);
     trials.push(trial(name, quiet));
+    for mode in ["none", "writethrough", "bogus"] {
+        let name = format!("{} check -T {mode}", engine.name());
+        trials.push(trial(name, move |f| text_alike(f, engine, &["check", "-T", mode, "leak.img"])));
+    }
     trials
 }
 
