@@ -14,7 +14,7 @@ const EXTRA_LEN: usize = 36;
 const EXTRA: usize = 24;
 
 /// What is done to the image, whose table begins where the second argument says.
-type Damage = (&'static str, fn(&mut Vec<u8>, usize));
+type Damage = (&'static str, fn(&mut [u8], usize));
 
 const DAMAGE: [Damage; 9] = [
     ("nothing", |_, _| ()),
@@ -42,7 +42,7 @@ const COMMANDS: [&[&str]; 5] = [
 ];
 
 /// Gives the first entry `len` bytes of extra data.
-fn extra(b: &mut Vec<u8>, table: usize, len: usize) {
+fn extra(b: &mut [u8], table: usize, len: usize) {
     let rest = b[table + FIXED + EXTRA..table + 4096 - FIXED - 1025].to_vec();
     b[table + EXTRA_LEN..table + FIXED].copy_from_slice(&u32::try_from(len).expect("short").to_be_bytes());
     let old = b[table + FIXED..table + FIXED + EXTRA].to_vec();

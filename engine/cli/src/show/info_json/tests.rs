@@ -49,6 +49,7 @@ fn told_by(version: &str, qcow2_version: u32) -> Value {
         file_len: 1001,
         disk_size: 4096,
         parts: &[],
+        layers: &[],
         version: QemuVersion::parse(version).expect("a version"),
     };
     serde_json::from_str(&info_json(&image)).expect("JSON")
