@@ -12,7 +12,7 @@ use crate::{Patch, PlanError, ReadAt, Target};
 use instar_formats::bytes::index;
 use instar_formats::vmdk::{ENTRY_LEN, SparseHeader};
 
-/// Most tables that are compared: a disk of 16 TiB has so many, of 1 GiB. To read more takes longer than it is worth.
+/// Most tables of a disk that is looked at: one of 16 TiB has so many, of 1 GiB. To read more takes longer than it is worth.
 const MOST_TABLES: u64 = 1 << 19;
 
 /// Makes redundant tables say what the tables say, if they differ and nothing else is wrong, in a file that is or shall be
@@ -30,7 +30,7 @@ pub fn mend<T: Target>(
     // Where a directory or a table cannot be, a resize to another size says so.
     let Ok(walk) = whole(header, len) else { return Ok(()) };
     let tables = tables.min(header.tables());
-    if tables > MOST_TABLES || !(Walk { tables, ..walk }).differs(image, scratch)? {
+    if header.tables() > MOST_TABLES || !(Walk { tables, ..walk }).differs(image, scratch)? {
         return Ok(());
     }
     let walked = walk.run::<_, PlanError>(image, scratch, &mut |finding| match finding {
