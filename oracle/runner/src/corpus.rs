@@ -14,7 +14,7 @@ use oracle_judge::subject::{IMAGE, run_tool};
 use oracle_targets::{ALL, Input, WORDS, resized};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// Arguments of `corpus`.
 #[derive(Debug, Args)]
@@ -27,6 +27,18 @@ pub struct CorpusArgs {
 enum CorpusCommand {
     /// Write seeds for every target: images of the seeded cases, and small ones of every format and qemu-img.
     Export(ExportArgs),
+    /// Keep of the seeds in corpus/ only what adds coverage, and what once found something, as scripts/fuzz does it.
+    Minimize(MinimizeArgs),
+}
+
+#[derive(Debug, Args)]
+struct MinimizeArgs {
+    /// Targets; all of them if none is named.
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// The program that does it.
+    #[arg(long, value_name = "FILE", default_value = "scripts/fuzz")]
+    fuzz: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -86,7 +98,32 @@ const PLAIN: &[Plain] = &[
 /// # Errors
 /// There is no qemu-img, or a file cannot be written.
 pub fn run(args: &CorpusArgs) -> Result<ExitCode> {
-    let CorpusCommand::Export(args) = &args.command;
+    match &args.command {
+        CorpusCommand::Export(args) => export(args),
+        CorpusCommand::Minimize(args) => minimize(args),
+    }
+}
+
+/// Has each target make its seeds fewer; goes on after one that cannot.
+fn minimize(args: &MinimizeArgs) -> Result<ExitCode> {
+    let all = || ALL.iter().map(|target| target.name.to_string()).collect();
+    let names: Vec<String> = if args.targets.is_empty() { all() } else { args.targets.clone() };
+    if let Some(unknown) = names.iter().find(|name| ALL.iter().all(|target| target.name != **name)) {
+        bail!("there is no target {unknown}");
+    }
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        let mut command = Command::new(&args.fuzz);
+        let status = command.args([&name, "--minimize"]).status();
+        if !status.with_context(|| args.fuzz.display().to_string())?.success() {
+            eprintln!("{name}: not minimized");
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+fn export(args: &ExportArgs) -> Result<ExitCode> {
     let dir = workplace().context("temporary directory")?;
     let archive = Archive::at(args.archive.as_deref())?;
     let tools = equipment::makers(&archive, &[])?;

@@ -228,12 +228,13 @@ impl Plan {
         while let Some((_, entry)) = given_up.next(image, |entry| u64::from(entry) >= self.limit)? {
             let start = place(entry);
             if start != run.1 {
-                zero(image, run.0, run.1, true)?;
+                zero(image, run.0, run.1.min(self.end), true)?;
                 run.0 = start;
             }
             run.1 = start.saturating_add(stride);
         }
-        zero(image, run.0, run.1, true)?;
+        // The last sector of the file may be there in part.
+        zero(image, run.0, run.1.min(self.end), true)?;
         let (_, within) = self.header.locate(self.new.virtual_size());
         let last = self.kept.saturating_sub(1);
         let mut last = Cursor::new(buffers.free, self.header.table_offset(), last..self.kept);

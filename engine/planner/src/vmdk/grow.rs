@@ -207,6 +207,10 @@ impl Grow {
     /// The device's.
     pub fn run<T: Target>(&self, image: &mut T, scratch: &mut [u8]) -> Result<u64, IoError> {
         self.clear_beyond(image)?;
+        if self.data.end > self.data.first {
+            // Entries of new grains go to the table that was cleared.
+            image.apply(Patch::Barrier)?;
+        }
         if self.metadata.end > self.metadata.first {
             let (offset, len) = (byte(self.metadata.first), byte(self.metadata.end));
             let len = len.saturating_sub(offset);
