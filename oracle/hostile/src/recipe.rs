@@ -23,7 +23,7 @@ pub struct Recipe {
     pub options: &'static str,
     /// The size, as typed.
     pub size: &'static str,
-    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`; [`LOG`].
+    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`, or `log`.
     pub steps: &'static [&'static str],
     /// A larger and a smaller size, as typed: the resizes that are tried.
     pub resizes: [&'static str; 2],

@@ -36,8 +36,9 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Formats, what the fault in them needs ([`faults`]), and the options that are left then.
-const OPTIONS: &[(&str, &str, fn() -> Value)] = &[
+/// A format, what the fault in it needs ([`faults`]), and the options that are left then.
+type Needed = (&'static str, &'static str, fn() -> Value);
+const OPTIONS: &[Needed] = &[
     (
         "vpc",
         "a fault in every image leaves qemu-img's own options",
