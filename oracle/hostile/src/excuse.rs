@@ -41,6 +41,13 @@ pub const EXCUSES: &[Excuse] = &[
         says: "incompatible feature bit",
     },
     Excuse {
+        id: "first-of-two",
+        reason: "an extension of another length puts the next one where there is none, and each side names the one that it looks at first",
+        kinds: &["words"],
+        field: "extension-length",
+        says: "Header extension too large",
+    },
+    Excuse {
         id: "broken-logs",
         reason: "an entry of a log that is wrong in any way is none, and the log ends before it; qemu-img looks at less before it replays it, or refuses the image",
         kinds: &["accepted", "content"],
