@@ -62,7 +62,10 @@ pub fn info_with<D: ReadAt>(
     let (list, rest) = scratch.split_at_mut_checked(PIECE).unwrap_or_default();
     let (mut list, mut table) =
         (Buffered::new(list), Buffered::new(rest.get_mut(..PIECE).unwrap_or_default()));
-    snapshots(disk, &header, &mut list, items)?;
+    // With a data file nothing can be restored, and qemu-img lists nothing, whatever the header says.
+    if !header.has(Incompatible::DATA_FILE) {
+        snapshots(disk, &header, &mut list, items)?;
+    }
     bitmaps(disk, &header, (&mut list, &mut table), items)?;
     Ok(image)
 }

@@ -93,6 +93,16 @@ fn snapshots_are_listed_with_what_they_recorded() {
     assert_eq!((&*b.id, &*b.name, b.vm_state_size, b.icount), (&b"2"[..], &b""[..], 5, None));
 }
 
+#[test]
+fn no_snapshot_is_listed_beside_a_data_file() {
+    let mut disk = fresh_qcow2();
+    disk.put64(72, 4);
+    disk.put32(60, 1);
+    let (image, items) = run(&mut disk);
+    image.unwrap();
+    assert_eq!(items, []);
+}
+
 /// A bitmap "b" of 64 KiB granularity in a directory where the L1 table was.
 fn with_bitmap() -> MemDisk {
     let mut disk = fresh_qcow2();
