@@ -27,6 +27,14 @@ pub enum BaselineError {
     /// A tool could not be started, or an image not be looked at.
     #[error(transparent)]
     Judge(#[from] oracle_judge::JudgeError),
+    /// A tool did not end: what it would have answered is not known.
+    #[error("{program} did not end within {seconds} s")]
+    Late {
+        /// The tool.
+        program: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A tool that reads an image says something that is not its format.
     #[error("{0}")]
     Unreadable(String),

@@ -1,11 +1,12 @@
 //! Carrying a case out.
 
+use crate::ask::ask;
 use crate::observe::{check, code, json_or_words, message, observe};
 use crate::{BaselineError, Case, Label, Outcome, Resize, make, normal};
 use oracle_case::Tools;
 use oracle_case::child::Tool;
 use oracle_judge::sparse::fingerprint;
-use oracle_judge::subject::{IMAGE, Ran, run_tool};
+use oracle_judge::subject::{IMAGE, Ran};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -113,6 +114,6 @@ impl Bench<'_> {
 
     fn call(&self, tool: &Tool, verb: &str, own: &[&str], words: &[&str]) -> Result<Ran, BaselineError> {
         let args = [&[verb], own, words].concat();
-        Ok(run_tool(tool, self.dir, args.into_iter().map(String::from))?)
+        ask(tool, self.dir, args.into_iter().map(String::from))
     }
 }

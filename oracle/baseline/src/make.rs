@@ -1,9 +1,10 @@
 //! Making the image of a case.
 
+use crate::ask::ask;
 use crate::observe::{code, message};
 use crate::{BaselineError, Case};
 use oracle_case::Tools;
-use oracle_judge::subject::{IMAGE, Ran, run_tool};
+use oracle_judge::subject::{IMAGE, Ran};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -38,11 +39,11 @@ pub fn make(case: &Case, dir: &Path, tools: &Tools) -> Result<Map<String, Value>
     let maker = Maker { case, dir, tools };
     let mut told = Map::new();
     maker.backing()?;
-    let mut created = run_tool(&tools.qemu_img, dir, maker.create_args())?;
+    let mut created = ask(&tools.qemu_img, dir, maker.create_args())?;
     let mut left = if case.is_encrypted() { ATTEMPTS } else { 1 };
     while !created.success() && left > 1 {
         left -= 1;
-        created = run_tool(&tools.qemu_img, dir, maker.create_args())?;
+        created = ask(&tools.qemu_img, dir, maker.create_args())?;
     }
     told.insert("create".into(), json!({"rc": code(&created), "err": message(&created.stderr)}));
     if !created.success() {
@@ -55,11 +56,11 @@ pub fn make(case: &Case, dir: &Path, tools: &Tools) -> Result<Map<String, Value>
     for setup in &case.setup {
         match setup.as_str() {
             "snapshot" => {
-                let ran = run_tool(&tools.qemu_img, dir, ["snapshot", "-c", "s1", IMAGE])?;
+                let ran = ask(&tools.qemu_img, dir, ["snapshot", "-c", "s1", IMAGE])?;
                 told.insert("snapshot_rc".into(), code(&ran));
             }
             "bitmap" => {
-                let ran = run_tool(&tools.qemu_img, dir, ["bitmap", "--add", IMAGE, "b0"])?;
+                let ran = ask(&tools.qemu_img, dir, ["bitmap", "--add", IMAGE, "b0"])?;
                 told.insert("bitmap".into(), json!({"rc": code(&ran), "err": message(&ran.stderr)}));
             }
             "overwrite" => {
@@ -83,9 +84,9 @@ impl Maker<'_> {
             return Ok(());
         };
         let (name, fill) = BACKING;
-        run_tool(&self.tools.qemu_img, self.dir, ["create", "-q", "-f", "raw", name, size])?;
+        ask(&self.tools.qemu_img, self.dir, ["create", "-q", "-f", "raw", name, size])?;
         let write = format!("write -q -P {fill} 0 {size}");
-        run_tool(&self.tools.qemu_io, self.dir, ["-f", "raw", "-c", &write, name])?;
+        ask(&self.tools.qemu_io, self.dir, ["-f", "raw", "-c", &write, name])?;
         Ok(())
     }
 
@@ -126,7 +127,7 @@ impl Maker<'_> {
             args.extend(["-c".into(), format!("write -q -P {byte} {offset} {len}")]);
         }
         args.push(image);
-        let Ran { stdout, stderr, .. } = run_tool(&self.tools.qemu_io, self.dir, args)?;
+        let Ran { stdout, stderr, .. } = ask(&self.tools.qemu_io, self.dir, args)?;
         Ok((stdout + &stderr).lines().map(Into::into).collect())
     }
 }

@@ -1,10 +1,11 @@
 //! Describing an image, and what a tool said, as parts of an outcome.
 
+use crate::ask::ask;
 use crate::make::DATA_FILE;
 use crate::{BaselineError, Case, hash};
 use oracle_case::child::{Ending, Tool};
 use oracle_judge::qcow2::FIELDS;
-use oracle_judge::subject::{IMAGE, Ran, run_tool};
+use oracle_judge::subject::{IMAGE, Ran};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -46,27 +47,27 @@ pub fn observe(
     reader: &Tool,
     found: &mut Map<String, Value>,
 ) -> Result<(), BaselineError> {
-    let ask = |verb: &str| run_tool(reader, dir, [verb, "-f", &case.format, "--output=json", IMAGE]);
+    let of_format = |verb: &str| ask(reader, dir, [verb, "-f", &case.format, "--output=json", IMAGE]);
     // Probed, as a person would ask: a fixed VHD is then a raw file to older versions.
-    let info = json_or_words(&run_tool(reader, dir, ["info", "--output=json", IMAGE])?);
+    let info = json_or_words(&ask(reader, dir, ["info", "--output=json", IMAGE])?);
     let size = info["virtual-size"].as_u64().unwrap_or(u64::MAX);
     found.insert("info".into(), info);
     if case.is_encrypted() {
         return Ok(());
     }
-    found.insert("check".into(), check(&ask("check")?));
+    found.insert("check".into(), check(&of_format("check")?));
     found.insert("host".into(), host(dir)?);
     if case.format == "qcow2" {
         found.insert("header".into(), header(&dir.join(IMAGE))?);
     }
     if size <= MAX_MAPPED {
-        let ran = ask("map")?;
+        let ran = of_format("map")?;
         if ran.success() {
             found.insert("map".into(), map(&ran)?);
         }
     }
     if size <= MAX_READ {
-        let read = run_tool(reader, dir, ["convert", "-f", &case.format, "-O", "raw", IMAGE, "content"])?;
+        let read = ask(reader, dir, ["convert", "-f", &case.format, "-O", "raw", IMAGE, "content"])?;
         if read.success() {
             found.insert("content_sha256".into(), hash::sha256(&dir.join("content"))?.into());
         }

@@ -57,6 +57,10 @@ impl Answers {
             return Ok(answer);
         }
         let answer = ask()?;
+        // One that was waited for in vain may come another time.
+        if from_json(&answer).ending == Ending::TimedOut {
+            return Ok(answer);
+        }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, answer.clone());
         Ok(answer)
     }
@@ -98,5 +102,16 @@ mod tests {
         answers.save(&file).unwrap();
         let again = Answers::load(&file).unwrap().remembered("q".into(), || panic!("asked twice")).unwrap();
         assert_eq!(from_json(&again), ran);
+    }
+
+    #[test]
+    fn one_that_did_not_come_is_asked_for_again() {
+        let answers = Answers::default();
+        let late = Ran { ending: Ending::TimedOut, stdout: String::new(), stderr: String::new() };
+        let ran = Ran { ending: Ending::Exit(0), ..late.clone() };
+        for told in [late, ran] {
+            let answer = answers.remembered("q".into(), || Ok(to_json(&told))).unwrap();
+            assert_eq!(from_json(&answer), told);
+        }
     }
 }

@@ -194,6 +194,20 @@ pub const EXCUSES: &[Excuse] = &[
         field: "vmdk-first-entry",
         says: "",
     },
+    Excuse {
+        id: "grain-over-metadata",
+        reason: "a second directory that begins where a grain lies gets the tables it lacks: check names both, and qemu-img reads the first directory only",
+        kinds: &["content"],
+        field: "vmdk-second-directory",
+        says: "",
+    },
+    Excuse {
+        id: "flags-stay",
+        reason: "qemu-img's shrink copies an L2 table whose L1 entry lacks the flag COPIED, which sets it; instar leaves what it need not change, and check -r mends it",
+        kinds: &["worse"],
+        field: "l1-",
+        says: "check finds Corrupt here, Clean there",
+    },
 ];
 
 impl Excuse {
