@@ -125,7 +125,7 @@ numbered_errors! {
         131 NoCryptoHeader => "Missing CRYPTO header for crypt method 2",
         /// A bitmap directory that cannot be right.
         132 BitmapDirectory { offset } => "Image is corrupt: the bitmap directory at offset {offset:#x} is invalid",
-        /// An entry of the snapshot table whose extra data nobody reads to its end. 133 was another one.
+        /// An entry of the snapshot table whose extra data nobody reads to its end.
         134 SnapshotExtra { entry } => "Too much extra metadata in snapshot table entry {entry}\nYou can force-remove this extra metadata with qemu-img check -r all",
         /// More than 64 MiB of snapshot table: so many entries lie behind that.
         135 SnapshotTableTooBig { overhanging } => "Snapshot table is too big\nYou can force-remove all {overhanging} overhanging snapshots with qemu-img check -r all",
