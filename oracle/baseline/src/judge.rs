@@ -74,7 +74,8 @@ impl Answered {
 pub fn supported(case: &Case) -> Result<(), String> {
     match case.format.as_str() {
         "raw" | "qcow2" | "qed" | "luks" => Ok(()),
-        format => Err(format!("instar does not resize {format}")),
+        format @ ("vpc" | "vhdx" | "vmdk") => Err(format!("qemu-img does not resize {format}")),
+        format => Err(format!("instar has no {format}")),
     }
 }
 
