@@ -78,6 +78,12 @@ impl Case {
         self.format == "luks" || self.has("luks")
     }
 
+    /// Whether only the new image matters, which each side makes for itself.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.resizes.is_empty() && ["vpc", "vhdx", "vmdk"].contains(&self.format.as_str())
+    }
+
     /// Whether the image has this.
     #[must_use]
     pub fn has(&self, setup: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Holding an instar to what a version of qemu-img answered.
 
+mod fresh;
+
 use crate::{Case, Label, Outcome, explain};
 use oracle_judge::text::{Difference, differences, normalised};
 use oracle_judge::{Class, Direction, Finding, Kind, Verdict, Version};
@@ -15,6 +17,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("baseline-map", "map"),
     ("baseline-content", "content_sha256"),
     ("baseline-host", "host"),
+    fresh::CREATE,
 ];
 
 /// The first version with today's schema of `info`: what any later qemu-img reads is comparable.
@@ -74,6 +77,7 @@ impl Answered {
 pub fn supported(case: &Case) -> Result<(), String> {
     match case.format.as_str() {
         "raw" | "qcow2" | "qed" | "luks" => Ok(()),
+        "vpc" | "vhdx" | "vmdk" if case.resizes.is_empty() => Ok(()),
         format @ ("vpc" | "vhdx" | "vmdk") => Err(format!("qemu-img does not resize {format}")),
         format => Err(format!("instar has no {format}")),
     }
@@ -105,6 +109,9 @@ pub fn judge(
     ours: &Outcome,
     reader: &Version,
 ) -> Vec<Answered> {
+    if case.is_fresh() {
+        return fresh::judge(case, label, recorded, ours, reader);
+    }
     let skip_all = |why: &str| ANSWERS.iter().map(|(oracle, _)| Answered::skip(oracle, why)).collect();
     if recorded["create"]["rc"] != 0 {
         return skip_all("that version makes no such image");
@@ -128,6 +135,7 @@ pub fn judge(
     let listed = |parts: &Map<String, Value>| parts.get("map").is_none_or(Value::is_array);
     let makers = case.has("snapshot") && refused(recorded) && label.version != *reader;
     let one = |(oracle, part): &(&'static str, &str)| match *oracle {
+        "baseline-create" => Answered::skip(oracle, "qemu-img makes the images that are resized"),
         "baseline-resize" => judge_part(case, oracle, part, &ours, &theirs),
         "baseline-map" if map_is_hosts(case) && !(listed(&theirs) && listed(&ours)) => {
             Answered::skip(oracle, "preallocated clusters: the map shows the host's holes")
@@ -240,7 +248,7 @@ fn judge_part(
 }
 
 fn finding(case: &Case, oracle: &'static str, difference: &Difference) -> Finding {
-    let formats = ["raw", "qcow2", "qed", "luks"];
+    let formats = ["raw", "qcow2", "qed", "luks", "vpc", "vhdx", "vmdk"];
     let format = formats.into_iter().find(|format| *format == case.format).unwrap_or("other");
     let path = difference.path.as_str();
     let one_refused =

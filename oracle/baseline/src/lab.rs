@@ -48,7 +48,11 @@ impl Lab {
         let place = tempfile::Builder::new().prefix("baseline-").tempdir_in(&self.place);
         let place = place.map_err(BaselineError::io(&self.place))?;
         let bench = Bench { lab: self, case, dir: place.path() };
-        let mut found = make::make(case, bench.dir, &self.tools)?;
+        let instar = match &self.resizer {
+            Resizer::Maker => None,
+            Resizer::Instar { tool, engine } => Some((tool, engine.as_str())),
+        };
+        let mut found = make::make(case, bench.dir, &self.tools, instar)?;
         if found["create"]["rc"] == 0 {
             bench.resize_all(&mut found)?;
             observe(case, bench.dir, &self.tools.qemu_img, &mut found)?;

@@ -4,6 +4,7 @@ use crate::ask::ask;
 use crate::observe::{code, message};
 use crate::{BaselineError, Case};
 use oracle_case::Tools;
+use oracle_case::child::Tool;
 use oracle_judge::subject::{IMAGE, Ran};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -31,19 +32,24 @@ pub fn opened(case: &Case) -> (Vec<String>, String) {
 }
 
 /// Makes the image of `case` in `dir`, which is empty, and returns the parts of the outcome that tell how that went.
-/// If `create.rc` is not 0 there is no image.
+/// If `create.rc` is not 0 there is no image. A fresh image is made by `instar`, a program and its engine, if there is one.
 ///
 /// # Errors
 /// A tool cannot be started.
-pub fn make(case: &Case, dir: &Path, tools: &Tools) -> Result<Map<String, Value>, BaselineError> {
-    let maker = Maker { case, dir, tools };
+pub fn make(
+    case: &Case,
+    dir: &Path,
+    tools: &Tools,
+    instar: Option<(&Tool, &str)>,
+) -> Result<Map<String, Value>, BaselineError> {
+    let maker = Maker { case, dir, tools, instar: instar.filter(|_| case.is_fresh()) };
     let mut told = Map::new();
     maker.backing()?;
-    let mut created = ask(&tools.qemu_img, dir, maker.create_args())?;
+    let mut created = maker.create()?;
     let mut left = if case.is_encrypted() { ATTEMPTS } else { 1 };
     while !created.success() && left > 1 {
         left -= 1;
-        created = ask(&tools.qemu_img, dir, maker.create_args())?;
+        created = maker.create()?;
     }
     told.insert("create".into(), json!({"rc": code(&created), "err": message(&created.stderr)}));
     if !created.success() {
@@ -76,6 +82,7 @@ struct Maker<'a> {
     case: &'a Case,
     dir: &'a Path,
     tools: &'a Tools,
+    instar: Option<(&'a Tool, &'a str)>,
 }
 
 impl Maker<'_> {
@@ -90,8 +97,19 @@ impl Maker<'_> {
         Ok(())
     }
 
+    fn create(&self) -> Result<Ran, BaselineError> {
+        let (tool, mut words) = match self.instar {
+            Some((tool, engine)) => (tool, vec!["create", "--engine", engine]),
+            None => (&self.tools.qemu_img, vec!["create"]),
+        };
+        let args = self.create_args();
+        words.extend(args.iter().map(String::as_str));
+        ask(tool, self.dir, words)
+    }
+
+    /// What follows the verb.
     fn create_args(&self) -> Vec<String> {
-        let mut args: Vec<String> = ["create", "-q", "-f", &self.case.format].map(Into::into).into();
+        let mut args: Vec<String> = ["-q", "-f", &self.case.format].map(Into::into).into();
         let mut options = self.case.create_options();
         if self.case.is_encrypted() {
             args.extend(SECRET.map(Into::into));

@@ -75,9 +75,15 @@ fn hide_descriptor(parts: &mut Map<String, Value>) {
     if let Some(length) = parts.get_mut("host").and_then(|host| host.get_mut("length")) {
         *length = "*".into();
     }
-    let children = parts.get_mut("info").and_then(|info| info.get_mut("children"));
-    for child in children.and_then(Value::as_array_mut).into_iter().flatten().filter(|c| c["name"] == "file")
-    {
+    // That of the version, and instar's in the schema of each.
+    parts.get_mut("info").into_iter().for_each(hide_file);
+    let infos = parts.get_mut("instar-info").and_then(Value::as_object_mut);
+    infos.into_iter().flat_map(Map::values_mut).for_each(hide_file);
+}
+
+fn hide_file(info: &mut Value) {
+    let children = info.get_mut("children").and_then(Value::as_array_mut);
+    for child in children.into_iter().flatten().filter(|c| c["name"] == "file") {
         if let Some(size) = child["info"].get_mut("virtual-size") {
             *size = "*".into();
         }
@@ -152,12 +158,15 @@ mod tests {
         let with = |kind: &str| {
             let child = json!({"name": "file", "info": {"virtual-size": 345}});
             let specific = json!({"data": {"create-type": kind}});
-            outcome(
-                json!({"host": {"length": 345}, "info": {"format-specific": specific, "children": [child]}}),
-            )
+            let info = json!({"format-specific": specific, "children": [child]});
+            outcome(json!({"host": {"length": 345}, "info": &info, "instar-info": {"8.0.0": &info}}))
         };
         assert_eq!(with("monolithicFlat")["host"]["length"], "*");
         assert_eq!(with("monolithicFlat")["info"]["children"][0]["info"]["virtual-size"], "*");
+        assert_eq!(
+            with("monolithicFlat")["instar-info"]["8.0.0"]["children"][0]["info"]["virtual-size"],
+            "*"
+        );
         assert_eq!(with("monolithicSparse")["host"]["length"], 345);
     }
 

@@ -176,11 +176,14 @@ impl Court<'_> {
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
         let told = self.told(("resize", "state"), &words, dir, |ran| {
             let state = if ran.success() { Some(self.condition(recipe, dir)?) } else { None };
-            Ok(json!({ "ran": to_json(ran), "state": state.map(|(size, health)| json!([size, health.code()])) }))
+            let state = state.map(|(size, health, dirty)| json!([size, health.code(), dirty]));
+            Ok(json!({ "ran": to_json(ran), "state": state }))
         })?;
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
         let theirs = from_json(&told["ran"]);
-        let their_state = theirs.success().then(|| (told["state"][0].clone(), Health::of(&told["state"][1])));
+        let state = &told["state"];
+        let their_state =
+            theirs.success().then(|| (state[0].clone(), Health::of(&state[1]), state[2].clone()));
         if let Some(verdict) = ended_oddly(&ours, &theirs) {
             return Ok(verdict);
         }
@@ -195,22 +198,26 @@ impl Court<'_> {
             (Some(l), Some(r)) if l.1 > r.1 => {
                 disagree("worse", format!("check finds {:?} here, {:?} there", l.1, r.1))
             }
+            (Some(l), Some(r)) if l.2 == true && r.2 != true => {
+                disagree("dirty", "the next to open the image has to repair it, there not".into())
+            }
             _ => Ok(Verdict::Agree),
         }
     }
 
-    /// The virtual size that qemu-img reads, and what its check thinks of the image.
-    fn condition(&self, recipe: &Recipe, dir: &Path) -> Result<(Value, Health), HostileError> {
+    /// The virtual size that qemu-img reads, what its check thinks of the image, and whether that is marked as dirty.
+    fn condition(&self, recipe: &Recipe, dir: &Path) -> Result<(Value, Health, Value), HostileError> {
         let words = recipe.words("info", &["--output=json"], &[]);
-        let size = self.told(("info", "size"), &words, dir, |ran| {
-            Ok(answer(ran).unwrap_or_default()["virtual-size"].clone())
+        let state = self.told(("info", "state"), &words, dir, |ran| {
+            let info = answer(ran).unwrap_or_default();
+            Ok(json!([info["virtual-size"], info["dirty-flag"]]))
         })?;
         let words = recipe.words("check", &["--output=json"], &[]);
         let code = self.told(("check", "code"), &words, dir, |ran| match ran.ending {
             Ending::Exit(code) => Ok(json!(code)),
             _ => Ok(Value::Null),
         })?;
-        Ok((size, Health::of(&code)))
+        Ok((state[0].clone(), Health::of(&code), state[1].clone()))
     }
 
     /// What qemu-img says, which may have been heard before.

@@ -23,7 +23,7 @@ pub struct Recipe {
     pub options: &'static str,
     /// The size, as typed.
     pub size: &'static str,
-    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`, or `log`.
+    /// What is done to it: commands of `qemu-io`, or of `qemu-img` after a `!`, or `log` or `dirty`.
     pub steps: &'static [&'static str],
     /// A larger and a smaller size, as typed: the resizes that are tried.
     pub resizes: [&'static str; 2],
@@ -31,6 +31,10 @@ pub struct Recipe {
 
 /// The step that leaves a VHDX with a log to be replayed.
 const LOG: &str = "log";
+/// The step that marks a QED image as one to be checked before it is written to.
+const DIRTY: &str = "dirty";
+/// The first byte of its feature bits, and the bit (QED specification, "Feature bits").
+const NEED_CHECK: (usize, u8) = (16, 2);
 /// Writes at the start, across L2 tables and up to the end of 8 MiB.
 const FILL: &[&str] = &["write -P 1 0 64k", "write -P 2 2040k 16k", "write -P 3 8184k 8k"];
 /// The same with every kind of cluster.
@@ -83,9 +87,23 @@ const fn foreign(
 pub const OTHERS: &[Recipe] = &[
     Recipe { resizes: ["64M", "16M"], ..foreign("qed", ("qed", "cluster_size=4k,table_size=4"), ["", ""]) },
     Recipe {
+        resizes: ["64M", "16M"],
+        steps: &[FILL[0], FILL[1], FILL[2], DIRTY],
+        ..foreign("qed-dirty", ("qed", "cluster_size=4k,table_size=4"), ["", ""])
+    },
+    Recipe {
         steps: &[],
         size: "64k",
         ..foreign("luks", ("luks", "key-secret=key,iter-time=10"), ["1M", "32k"])
+    },
+    Recipe {
+        steps: &[],
+        size: "64k",
+        ..foreign(
+            "luks-cbc",
+            ("luks", "key-secret=key,iter-time=10,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256"),
+            ["1M", "32k"],
+        )
     },
 ];
 
@@ -120,7 +138,7 @@ impl Recipe {
         let secret = if self.is_encrypted() { &["--object", SECRET] as &[&str] } else { &[] };
         let words = [&["create", "-q", "-f", self.format], secret, &["-o", self.options, IMAGE, self.size]];
         self.run(dir, &tools.qemu_img, &words.concat())?;
-        for step in self.steps.iter().filter(|step| **step != LOG) {
+        for step in self.steps.iter().filter(|step| ![LOG, DIRTY].contains(step)) {
             match step.strip_prefix('!') {
                 Some(command) => {
                     let mut words: Vec<&str> = command.split(' ').collect();
@@ -135,8 +153,11 @@ impl Recipe {
         let mut bytes = std::fs::read(&image).map_err(HostileError::io(&image))?;
         if self.is_unclean() {
             log::put(&mut bytes);
-            std::fs::write(&image, &bytes).map_err(HostileError::io(image))?;
         }
+        if let (true, Some(features)) = (self.steps.contains(&DIRTY), bytes.get_mut(NEED_CHECK.0)) {
+            *features |= NEED_CHECK.1;
+        }
+        std::fs::write(&image, &bytes).map_err(HostileError::io(image))?;
         Ok(bytes)
     }
 

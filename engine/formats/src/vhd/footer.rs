@@ -141,12 +141,6 @@ impl Footer {
         be32(&self.bytes, at::CREATOR).to_be_bytes()
     }
 
-    /// "Original Size", which libvhdi takes for the size.
-    #[must_use]
-    pub fn original_size(&self) -> u64 {
-        be64(&self.bytes, at::ORIGINAL_SIZE)
-    }
-
     /// "Current Size".
     #[must_use]
     pub fn current_size(&self) -> u64 {

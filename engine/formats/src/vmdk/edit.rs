@@ -3,6 +3,7 @@
 use super::descriptor::{Descriptor, Extent, extent, value, word};
 use super::text::{Text, decimal, lines};
 use super::{Kind, SPLIT_SECTORS};
+use core::cmp::Ordering;
 
 /// The entry of the disk data base that a resize changes.
 const CYLINDERS: &[u8] = b"ddb.geometry.cylinders";
@@ -40,12 +41,16 @@ pub fn rewrite<'o>(old: &Descriptor<'_>, edit: &Edit, out: &'o mut [u8]) -> Opti
     for line in lines(old.text()) {
         if let Ok(Some(found)) = extent(line) {
             seen = seen.saturating_add(1);
-            if seen == edit.kept {
-                resized(&mut text, line, edit.last)?;
-                let names = old.extents().filter_map(Result::ok).map(|extent| extent.name);
-                further(&mut text, &found, (edit, highest(names, found.name)), line)?;
-            } else if seen < edit.kept {
-                text.put(line);
+            match seen.cmp(&edit.kept) {
+                Ordering::Less => {
+                    text.put(line);
+                }
+                Ordering::Equal => {
+                    resized(&mut text, line, edit.last)?;
+                    let names = old.extents().filter_map(Result::ok).map(|extent| extent.name);
+                    further(&mut text, &found, (edit, highest(names, found.name)), line)?;
+                }
+                Ordering::Greater => {}
             }
         } else if let Some(geometry) = geometry(old, line, edit.total) {
             replaced(&mut text, line, value(line, CYLINDERS)?, geometry)?;

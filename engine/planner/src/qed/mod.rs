@@ -116,7 +116,7 @@ pub fn repair<T: Target>(image: &mut T, header: &Header, scratch: &mut [u8]) -> 
 /// The first part of [`repair`], durably done.
 fn mend<T: Target>(image: &mut T, header: &Header, scratch: &mut [u8]) -> Result<Counts, IoError> {
     let found = walk(image, header, scratch, &mut |_, _, _| Ok(()))?;
-    if found.is_well() && found.invalid > 0 {
+    if found.is_well() && found.invalid != 0 {
         walk(image, header, scratch, &mut |image, offset, data| image.apply(Patch::Write { offset, data }))?;
         image.apply(Patch::Barrier)?;
     }

@@ -99,3 +99,41 @@ fn a_relative_size_is_no_smaller_size() {
     case.resizes[0].size = "512".into();
     assert!(matches!(verdicts(&case, &recorded, &recorded)[0].1, Verdict::Skip(_)));
 }
+
+/// What a version answers to a fresh VHDX, and instar's image of the same size.
+fn fresh() -> (Case, Outcome, Outcome) {
+    let case = matrix().into_iter().find(|case| case.format == "vhdx").unwrap();
+    let info = json!({"format": "vhdx", "virtual-size": 5});
+    let recorded =
+        json!({"create": {"rc": 0, "err": ""}, "info": info, "host": {"length": 10}, "resizes": []});
+    let mut ours = recorded.clone();
+    ours["instar-info"] = json!({"4.2.0": info});
+    (case, recorded, ours)
+}
+
+#[test]
+fn a_fresh_image_is_described_as_the_versions_own() {
+    let (case, recorded, ours) = fresh();
+    let found = |ours: &Outcome| {
+        let disagreed = |(oracle, verdict)| matches!(verdict, Verdict::Disagree(_)).then_some(oracle);
+        verdicts(&case, &recorded, ours).into_iter().filter_map(disagreed).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&ours), [""; 0]);
+    let with = |path: &str, value: Value| {
+        let mut ours = ours.clone();
+        *ours.pointer_mut(path).unwrap() = value;
+        ours
+    };
+    assert_eq!(found(&with("/instar-info/4.2.0/virtual-size", 6.into())), ["baseline-info"]);
+    assert_eq!(found(&with("/host/length", 11.into())), ["baseline-host"]);
+    assert_eq!(found(&with("/create/err", "other words".into())), [""; 0]);
+    assert_eq!(found(&json!({"create": {"rc": 1, "err": "no"}})), ["baseline-create"]);
+}
+
+#[test]
+fn every_answer_is_judged_of_a_fresh_image_too() {
+    let (case, recorded, ours) = fresh();
+    let judged: BTreeSet<_> =
+        verdicts(&case, &recorded, &ours).into_iter().map(|(oracle, _)| oracle).collect();
+    assert_eq!(judged, ANSWERS.iter().map(|(oracle, _)| *oracle).collect());
+}

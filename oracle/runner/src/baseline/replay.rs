@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Formats that instar resizes.
-const FORMATS: [&str; 4] = ["raw", "qcow2", "qed", "luks"];
+/// Formats that instar has.
+const FORMATS: [&str; 7] = ["raw", "qcow2", "qed", "luks", "vpc", "vhdx", "vmdk"];
 /// Cases shown of each reason, unless all are wanted.
 const MAX_SHOWN: usize = 5;
 
@@ -29,7 +29,7 @@ pub struct ReplayArgs {
     /// Hold instar to this version's answers; may be repeated: a case that the first did not answer goes to the next.
     #[arg(long, value_name = "VERSION", default_values = ["11.1", "10.0"])]
     qemu: Vec<String>,
-    /// Only cases of this format; may be repeated. Without it: of every format that instar resizes.
+    /// Only cases of this format; may be repeated. Without it: of every format that instar has.
     #[arg(long, value_name = "FORMAT")]
     format: Vec<String>,
     /// Run instar with this engine; may be repeated.
@@ -137,7 +137,7 @@ fn fates(lab: &Lab, asked: &[Asked], jobs: usize, reader: &Version, title: &str)
     let cases: Vec<_> = able.iter().map(|asked| (&asked.case, vec![asked.label.clone()])).collect();
     let mut ours = sweep(lab, &cases, jobs, title, |_, _| Ok(()))?.into_iter();
     let mut one = |asked: &Asked| match supported(&asked.case) {
-        Err(why) => Ok(Fate::Differs(why, String::new())),
+        Err(why) => Ok(Fate::Nothing(why)),
         Ok(()) => Ok(fate(asked, &ours.next().context("an outcome is missing")?, reader)),
     };
     asked.iter().map(&mut one).collect()

@@ -1,0 +1,69 @@
+//! Fresh images of formats that no qemu-img resizes: instar makes one of the same options and size, and it has to be
+//! accepted, or refused, and described as that version's own.
+
+use super::{Answered, compared, judge_part, without_holes};
+use crate::{Case, Label, Outcome};
+use oracle_judge::Version;
+use serde_json::{Map, Value, json};
+
+/// The part that tells whether the image was made.
+pub const CREATE: (&str, &str) = ("baseline-create", "create");
+/// What else of a fresh image is compared.
+const PARTS: &[(&str, &str)] = &[
+    ("baseline-info", "info"),
+    ("baseline-check", "check"),
+    ("baseline-map", "map"),
+    ("baseline-content", "content_sha256"),
+    ("baseline-host", "host"),
+];
+
+/// What `qemu-img check` exits with that checks no image of a format.
+const NO_CHECK: u64 = 63;
+
+/// Holds `ours`, an image that instar made, to one that `label` made.
+pub fn judge(
+    case: &Case,
+    label: &Label,
+    recorded: &Outcome,
+    ours: &Outcome,
+    reader: &Version,
+) -> Vec<Answered> {
+    let made = |outcome: &Outcome| only_code(&outcome["create"]);
+    let mut all = vec![judge_part(case, CREATE.0, CREATE.1, &made(ours), &made(recorded))];
+    let resized = ["baseline-resize", "baseline-header"];
+    all.extend(
+        resized.map(|oracle| Answered::skip(oracle, format!("qemu-img does not resize {}", case.format))),
+    );
+    if [ours, recorded].iter().any(|outcome| outcome["create"]["rc"] != 0) {
+        all.extend(PARTS.iter().map(|(oracle, _)| Answered::skip(oracle, "no image was made")));
+        return all;
+    }
+    let (mut ours, mut theirs) = compared(label, recorded, ours, reader);
+    let stream = case.options.get("subformat").is_some_and(|subformat| subformat == "streamOptimized");
+    for parts in [&mut ours, &mut theirs] {
+        // Probed, a fixed VHD is a raw file to qemu-img, whereas instar is told the format.
+        if recorded["info"]["format"] != case.format.as_str() {
+            parts.remove("instar-info");
+        }
+        // instar checks what qemu-img does not.
+        if recorded["check"]["rc"] == NO_CHECK {
+            parts.remove("instar-check");
+        }
+        // Of a fixed image the map shows where the host's file has holes.
+        without_holes(parts);
+        for info in ["info", "instar-info"].into_iter().filter(|_| stream) {
+            parts.get_mut(info).and_then(Value::as_object_mut).and_then(|info| info.remove("children"));
+        }
+    }
+    all.extend(PARTS.iter().map(|(oracle, part)| match *part {
+        "host" if stream => Answered::skip(oracle, "instar writes streams in the form of the specification"),
+        part => judge_part(case, oracle, part, &ours, &theirs),
+    }));
+    all
+}
+
+/// Whether it was made: releases word refusals differently, and `oracle compare` holds those of instar to live ones.
+fn only_code(create: &Value) -> Map<String, Value> {
+    let code = json!({ "rc": create["rc"] });
+    [("create".to_string(), code)].into_iter().collect()
+}
