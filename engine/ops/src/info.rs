@@ -62,10 +62,13 @@ pub fn info_with<D: ReadAt>(
     let (list, rest) = scratch.split_at_mut_checked(PIECE).unwrap_or_default();
     let (mut list, mut table) =
         (Buffered::new(list), Buffered::new(rest.get_mut(..PIECE).unwrap_or_default()));
-    // With a data file nothing can be restored, and qemu-img lists nothing, whatever the header says.
-    if !header.has(Incompatible::DATA_FILE) {
-        snapshots(disk, &header, &mut list, items)?;
-    }
+    // With a data file nothing can be restored: qemu-img reads the table, and lists nothing of it.
+    let listed = !header.has(Incompatible::DATA_FILE);
+    snapshots(disk, &header, &mut list, &mut |item| {
+        if listed {
+            items(item);
+        }
+    })?;
     bitmaps(disk, &header, (&mut list, &mut table), items)?;
     Ok(image)
 }

@@ -101,6 +101,11 @@ fn no_snapshot_is_listed_beside_a_data_file() {
     let (image, items) = run(&mut disk);
     image.unwrap();
     assert_eq!(items, []);
+    // 2,000 bytes of extra data.
+    disk.put64(64, disk.len() - 65536);
+    disk.put32(usize::try_from(disk.len()).unwrap() - 65536 + 36, 2000);
+    let refused = run(&mut disk).0.unwrap_err();
+    assert_eq!(refused, ImageError::SnapshotExtra { entry: 0 }.into());
 }
 
 /// A bitmap "b" of 64 KiB granularity in a directory where the L1 table was.
