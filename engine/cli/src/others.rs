@@ -3,6 +3,8 @@
 //!
 //! Names and formats are what the engine says of each image; nothing is read of them here.
 
+mod reveal;
+
 use crate::engine::Engine;
 use crate::error::{CliError, io_text};
 use crate::gate::Gate;
@@ -18,6 +20,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+
+pub use reveal::Sealed;
 
 /// What `qemu-img` says before whatever is wrong with a backing file, once for each step down.
 const BEHIND: &str = "Could not open backing file: ";
@@ -37,6 +41,10 @@ struct Layer {
     file: File,
     data_file: Option<File>,
     format: Format,
+    /// Virtual size in bytes.
+    size: u64,
+    /// The name of the secret that opens it, if it is encrypted.
+    key_secret: Option<String>,
 }
 
 impl OtherFiles {
@@ -94,8 +102,9 @@ impl OtherFiles {
             if let Some(source) = source.filter(|_| info.encrypted) {
                 let id = stored.key_secret.as_deref().ok_or_else(|| refused(locked(&info)))?;
                 source.unlock_with(engine, ((&layer.file).into(), Some(info.format)), id, refused)?;
+                layer.key_secret = Some(id.to_owned());
             }
-            layer.format = info.format;
+            (layer.format, layer.size) = (info.format, info.virtual_size);
             layer.data_file = data_file(&info, gate, claims.behind()).map_err(refused)?;
             owner = layer.name.clone();
             all.layers.push(layer);
@@ -143,8 +152,9 @@ impl Layer {
         let format = stored.format.as_deref().map(parse_format).transpose()?;
         let file = gate.open(stored.name.path(), false)?;
         // Until the engine has said what it is.
-        let unknown = Format::Raw;
-        Ok((Self { name: stored.name.clone(), file, data_file: None, format: unknown }, format))
+        let (unknown, size) = (Format::Raw, 0);
+        let name = stored.name.clone();
+        Ok((Self { name, file, data_file: None, format: unknown, size, key_secret: None }, format))
     }
 }
 

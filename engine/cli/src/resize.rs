@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::identity;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
-use crate::others::OtherFiles;
+use crate::others::{OtherFiles, Sealed};
 use crate::parts::{self, wants_extents};
 use crate::progress;
 use crate::show::{resize_json, show_finding, stats_text};
@@ -77,10 +77,15 @@ fn resize(
     let mut others = OtherFiles::default();
     if finished.result.as_ref().is_err_and(wants_others) {
         others = OtherFiles::open(engine.as_ref(), (image, source), gate)?;
-        let mut all = others.as_others();
-        all.unlocked = alone.unlocked;
-        all.detached |= detached;
-        finished = engine.resize(image.window(), &all, request, &mut show_finding)?;
+        let with = |others: &OtherFiles| {
+            let all = Others { detached, unlocked: alone.unlocked, ..others.as_others() };
+            engine.resize(image.window(), &all, request, &mut show_finding)
+        };
+        finished = with(&others)?;
+        while let Some(sealed) = Sealed::of(&finished.result) {
+            others.reveal(engine.as_ref(), source, &sealed)?;
+            finished = with(&others)?;
+        }
     }
     if finished.result.as_ref().is_err_and(wants_extents) {
         return parts::resize(program, engine.as_ref(), (image, gate), request);

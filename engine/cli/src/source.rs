@@ -110,6 +110,18 @@ impl Source {
         self.opts.as_ref().map_or(&[], |opts| &opts.behind)
     }
 
+    /// The secret called `id`.
+    ///
+    /// # Errors
+    /// There is none, or no guest takes one of its length.
+    pub fn passphrase(&self, id: &str) -> Result<&[u8], String> {
+        let passphrase = self.secrets.passphrase(id)?;
+        match passphrase.len() <= instar_ops::PASSPHRASE_LEN {
+            true => Ok(passphrase),
+            false => Err(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)),
+        }
+    }
+
     /// Unlocks `file`, of `format`, with the secret called `id`; the guest that does is the only one that sees the passphrase.
     ///
     /// # Errors
@@ -121,10 +133,7 @@ impl Source {
         id: &str,
         refused: impl Fn(String) -> CliError,
     ) -> Result<(), CliError> {
-        let passphrase = self.secrets.passphrase(id).map_err(&refused)?;
-        if passphrase.len() > instar_ops::PASSPHRASE_LEN {
-            return Err(refused(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)));
-        }
+        let passphrase = self.passphrase(id).map_err(&refused)?;
         let request = UnlockRequest { format, expected: None };
         let unlocked = engine.unlock(file, &request, Some(passphrase))?.result;
         unlocked.map(drop).map_err(|error| match CliError::from_op(error, "") {

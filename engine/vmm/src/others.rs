@@ -5,7 +5,7 @@ use crate::extents::push_writable;
 use crate::files::Files;
 use crate::image::{Image, file_len};
 use crate::limit;
-use instar_ops::{Attached, Format, LayerShape};
+use instar_ops::{Attached, Format, LayerShape, LayerShapes, MAX_LAYERS};
 use std::fs::File;
 
 /// The other files of an image.
@@ -44,6 +44,31 @@ fn read_only(file: &File) -> Result<Image<'_>, VmmError> {
     Ok(Image::new(file, len, limit::read(len), true))
 }
 
+/// What a guest is told of `layers`.
+///
+/// # Errors
+/// There are more than a job can have.
+pub(crate) fn shapes(layers: &[LayerFiles<'_>]) -> Result<LayerShapes, VmmError> {
+    if layers.len() > MAX_LAYERS {
+        let source = std::io::Error::other("there are too many layers");
+        return Err(VmmError::Host { what: "opening the backing chain", source });
+    }
+    let shape =
+        |layer: &LayerFiles<'_>| LayerShape { format: layer.format, data_file: layer.data_file.is_some() };
+    Ok(layers.iter().map(shape).collect())
+}
+
+/// The files of `layers` in their order, to be read only.
+pub(crate) fn push_layers<'a>(files: &mut Files<'a>, layers: &[LayerFiles<'a>]) -> Result<(), VmmError> {
+    for layer in layers {
+        files.push(read_only(layer.file)?);
+        if let Some(file) = layer.data_file {
+            files.push(read_only(file)?);
+        }
+    }
+    Ok(())
+}
+
 impl<'a> Others<'a> {
     /// What a guest is told of them.
     ///
@@ -54,12 +79,7 @@ impl<'a> Others<'a> {
             Attached { detached: self.detached, unlocked: self.unlocked, ..Attached::default() };
         attached.data_file = self.data_file.is_some();
         attached.extents = u32::try_from(self.extents.len()).unwrap_or(u32::MAX);
-        for layer in &self.layers {
-            let shape = LayerShape { format: layer.format, data_file: layer.data_file.is_some() };
-            let full = || std::io::Error::other("there are too many layers");
-            let what = "opening the backing chain";
-            attached.layers.push(shape).map_err(|_| VmmError::Host { what, source: full() })?;
-        }
+        attached.layers = shapes(&self.layers)?;
         Ok(attached)
     }
 
@@ -81,12 +101,7 @@ impl<'a> Others<'a> {
             None => None,
         };
         let mut files = Files::with_data_file(image, data_file);
-        for layer in &self.layers {
-            files.push(read_only(layer.file)?);
-            if let Some(file) = layer.data_file {
-                files.push(read_only(file)?);
-            }
-        }
+        push_layers(&mut files, &self.layers)?;
         push_writable(&mut files, &self.extents, as_image)?;
         Ok(files)
     }

@@ -19,6 +19,7 @@ mod qed;
 mod repair;
 mod resize;
 mod scale;
+mod sealed;
 mod snapshots;
 mod space;
 mod usage;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         group.extend(vpc::trials(engine));
         group = group.into_iter().map(|t| unless(missing, t)).collect();
         group.extend(encrypted::trials(engine, missing));
+        group.extend(sealed::trials(engine, missing));
         if engine == Engine::InProcess && Engine::Kvm.missing().is_none() && !all {
             group = group.into_iter().enumerate().map(sparing).collect();
         }
