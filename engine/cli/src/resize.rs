@@ -129,7 +129,8 @@ fn operands(args: &ResizeArgs, decrement: Option<OsString>) -> Result<(OsString,
 pub fn warn_of_guess(image: &Image) -> Result<(), CliError> {
     let name = image.name.guessed();
     let open = |reason| CliError::Open { name: image.name.given(), reason };
-    if image.format.is_some() || !image.is_raw().map_err(open)? {
+    let told = image.format.is_some() && !image.guessed;
+    if told || !image.is_raw().map_err(open)? {
         return Ok(());
     }
     to_stderr(&format!(

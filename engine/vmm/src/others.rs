@@ -3,8 +3,9 @@
 use crate::error::VmmError;
 use crate::extents::push_writable;
 use crate::files::Files;
-use crate::image::{Image, file_len};
+use crate::image::Image;
 use crate::limit;
+use crate::window::Window;
 use instar_ops::{Attached, Format, LayerShape, LayerShapes, MAX_LAYERS};
 use std::fs::File;
 
@@ -27,21 +28,21 @@ pub struct Others<'a> {
 /// A layer of a backing chain.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerFiles<'a> {
-    /// Its file.
-    pub file: &'a File,
+    /// Its file, or the part of one that it is.
+    pub file: Window<'a>,
     /// Its external data file, if it has one.
     pub data_file: Option<&'a File>,
     /// What it is.
     pub format: Format,
 }
 
-fn length(file: &File) -> Result<u64, VmmError> {
-    file_len(file).map_err(|source| VmmError::Host { what: "asking for a file's length", source })
+fn length(file: Window<'_>) -> Result<u64, VmmError> {
+    file.len().map_err(|source| VmmError::Host { what: "asking for a file's length", source })
 }
 
-fn read_only(file: &File) -> Result<Image<'_>, VmmError> {
+fn read_only(file: Window<'_>) -> Result<Image<'_>, VmmError> {
     let len = length(file)?;
-    Ok(Image::new(file, len, limit::read(len), true))
+    Ok(Image::within(file, len, limit::read(len), true))
 }
 
 /// What a guest is told of `layers`.
@@ -63,7 +64,7 @@ pub(crate) fn push_layers<'a>(files: &mut Files<'a>, layers: &[LayerFiles<'a>]) 
     for layer in layers {
         files.push(read_only(layer.file)?);
         if let Some(file) = layer.data_file {
-            files.push(read_only(file)?);
+            files.push(read_only(file.into())?);
         }
     }
     Ok(())
@@ -95,7 +96,7 @@ impl<'a> Others<'a> {
     ) -> Result<Files<'a>, VmmError> {
         let data_file = match self.data_file {
             Some(file) => {
-                let len = length(file)?;
+                let len = length(file.into())?;
                 Some(Image::new(file, len, as_image(len), false))
             }
             None => None,

@@ -121,7 +121,7 @@ type LayerDisk<'f> = (FileDisk<'f>, Option<FileDisk<'f>>, Format);
 fn layer_disks<'f>(layers: &[LayerFiles<'f>]) -> Result<Vec<LayerDisk<'f>>, CliError> {
     let disks = |layer: &LayerFiles<'f>| {
         let data_file = layer.data_file.map(disk).transpose()?;
-        Ok((disk(layer.file)?, data_file, layer.format))
+        Ok((window(layer.file)?, data_file, layer.format))
     };
     layers.iter().map(disks).collect()
 }

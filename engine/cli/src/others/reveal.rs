@@ -5,6 +5,7 @@ use super::{Layer, OtherFiles};
 use crate::engine::Engine;
 use crate::error::CliError;
 use crate::message::errno_text;
+use crate::part::Part;
 use crate::source::Source;
 use instar_ops::{Format, LayerError, OpError, Refusal};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -63,6 +64,7 @@ impl OtherFiles {
                     self.layers.push(Layer {
                         name,
                         file: plain,
+                        part: Part::default(),
                         data_file: None,
                         format,
                         size,

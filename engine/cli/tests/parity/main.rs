@@ -22,6 +22,7 @@ mod scale;
 mod sealed;
 mod snapshots;
 mod space;
+mod stored;
 mod usage;
 mod vhdx;
 mod vmdk;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         group.extend(snapshots::trials(engine));
         group.extend(windows::trials(engine));
         group.extend(space::trials(engine));
+        group.extend(stored::trials(engine));
         group.extend(vhdx::trials(engine));
         group.extend(vmdk::trials(engine));
         group.extend(vpc::trials(engine));

@@ -53,7 +53,7 @@ pub fn report(data: &[u8]) {
 
 /// Nothing but the file for the plain bytes is written to, and that not behind them.
 fn reveal(script: &Script<'_>, files: &Files, size: u64) {
-    let layers = [LayerFiles { file: &files.behind, data_file: None, format: Format::Luks }];
+    let layers = [LayerFiles { file: (&files.behind).into(), data_file: None, format: Format::Luks }];
     let bytes = size / 2..size;
     drop(crate::reveal::reveal(script, &layers, (&bytes, &files.image), b"secret"));
     bounded(&files.image, limit::read(size));
@@ -77,7 +77,7 @@ fn resize(script: &Script<'_>, files: &Files, (flags, size): (u64, u64)) {
         preallocation: if flags & 16 != 0 { Preallocation::Falloc } else { Preallocation::Off },
         identity: instar_ops::Identity::default(),
     };
-    let layers = vec![LayerFiles { file: &files.behind, data_file: None, format: Format::Raw }];
+    let layers = vec![LayerFiles { file: (&files.behind).into(), data_file: None, format: Format::Raw }];
     let others = Others { layers, ..Others::default() };
     let mut findings = 0;
     let taken = operations::resize(script, &files.image, &others, &request, &mut |_| findings += 1);
