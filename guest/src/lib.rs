@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 mod guest;
+mod layers;
 mod misdeed;
 pub mod mmio;
 mod sectors;
@@ -12,6 +13,7 @@ mod shared;
 mod text;
 
 pub use guest::{Device, Files, Guest, Host, as_disks};
+pub use layers::{LayerDisks, as_layers};
 pub use misdeed::Misdeed;
 pub use sectors::{SectorDisk, SectorError, Sectors};
 pub use shared::SharedDisk;

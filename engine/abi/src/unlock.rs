@@ -2,11 +2,11 @@
 
 use crate::config::{Config, Header};
 use crate::layout;
-use zerocopy::little_endian::U32;
+use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Bytes of the longest passphrase: what the page leaves.
-pub const PASSPHRASE_LEN: usize = layout::CONFIG.size() - 24;
+pub const PASSPHRASE_LEN: usize = layout::CONFIG.size() - 48 - layout::MAX_LAYERS;
 
 /// Numbers for `expected`, and for what is found.
 pub mod encryption {
@@ -34,6 +34,17 @@ pub struct UnlockConfig {
     pub has_passphrase: U32,
     /// Bytes of `passphrase` that are meant.
     pub passphrase_len: U32,
+    /// The first byte of the disk that is to be written out in plain.
+    pub reveal_offset: U64,
+    /// How many bytes are.
+    pub reveal_len: U64,
+    /// Layers of the chain whose disk that is, the image first; their files are those of the job in their order, and
+    /// the plain bytes go to the last. 0 if nothing is to be written.
+    pub layers: U32,
+    /// 0.
+    pub reserved: U32,
+    /// Each layer ([`crate::config::layer`]); 0 beyond the last.
+    pub chain: [u8; layout::MAX_LAYERS],
     /// The passphrase, and zeros.
     pub passphrase: [u8; PASSPHRASE_LEN],
 }
@@ -78,12 +89,19 @@ mod tests {
             expected: U32::new(encryption::LUKS),
             has_passphrase: U32::new(1),
             passphrase_len: U32::new(2),
+            reveal_offset: U64::new(4),
+            reveal_len: U64::new(5),
+            layers: U32::new(6),
+            reserved: U32::ZERO,
+            chain: [7; layout::MAX_LAYERS],
             passphrase,
         };
         let start = [
-            0x4f, 0x4c, 0x4e, 0x55, 1, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, b'p', b'w', 0,
+            0x4f, 0x4c, 0x4e, 0x55, 1, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0,
+            0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7,
         ];
         assert_eq!(config.as_bytes()[..start.len()], start);
+        assert_eq!(config.as_bytes()[247..251], [7, b'p', b'w', 0]);
         let read = UnlockConfig::parse(config.as_bytes()).expect("its own bytes");
         assert_eq!(read.passphrase(), Some(b"pw".as_slice()));
         assert!(!std::format!("{config:?}").contains("112"), "the passphrase is in the debug text");

@@ -78,7 +78,7 @@ impl Behind {
 fn open(new: &OsStr, file: &OsString, format: Option<&OsString>) -> Result<Image, CliError> {
     let refused = |reason| CliError::Open { name: shown(file), reason };
     let owner = ImageName::new(new).map_err(refused)?;
-    let stored = Stored::parse(&owner, file.as_bytes()).map_err(refused)?;
-    let format = format.map(|format| format.to_string_lossy().into_owned()).or(stored.format);
-    Image::open_named(stored.name, format.as_deref(), &Gate::Allow, Access::Shared)
+    let format = format.map(|format| format.as_bytes()).unwrap_or_default();
+    let stored = Stored::parse(&owner, file.as_bytes(), format, &[]).map_err(refused)?;
+    Image::open_named(&stored, &Gate::Allow, Access::Shared)
 }

@@ -2,10 +2,12 @@
 
 use crate::error::CliError;
 use crate::gate::Gate;
+use crate::image_opts::{FILE_DRIVER, ImageOpts};
 use crate::lock::{Claim, lock};
 use crate::message::errno_text;
 use crate::name::ImageName;
 use crate::part::{Part, RawLayer};
+use crate::stored::Stored;
 use instar_formats::probe::{HEAD_LEN, Probed, VHD_FOOTER_LEN, probe};
 use instar_ops::Format;
 use instar_vmm::Window;
@@ -42,13 +44,20 @@ pub struct Image {
     pub file: File,
     /// The format that the user named.
     pub format: Option<Format>,
+    /// Whether that is a guess for all that.
+    pub guessed: bool,
     /// Length of the image when it was opened, in bytes.
     pub len: u64,
     /// The part of the file that it is.
     pub part: Part,
     /// Length in bytes of each raw layer between the file and the format, from below.
     pub lengths: Vec<u64>,
+    /// Whether it is the file itself by the user's word, and not a raw image in it.
+    pub is_file: bool,
 }
+
+/// A raw layer that is all of what is below it.
+const NO_LAYER: RawLayer = RawLayer::whole();
 
 impl Image {
     /// Opens and locks the image called `given`.
@@ -58,31 +67,25 @@ impl Image {
     pub fn open(given: &OsStr, format: Option<&str>, access: Access) -> Result<Self, CliError> {
         let refused = |reason| CliError::Open { name: crate::message::shown(given), reason };
         // A format that nobody knows is found before a name that nobody can open.
-        format.map(parse_format).transpose().map_err(refused)?;
-        Self::open_as(ImageName::new(given).map_err(refused)?, &[], format, access)
+        format.map(parse_driver).transpose().map_err(refused)?;
+        Self::open_as(ImageName::new(given).map_err(refused)?, None, format, access)
     }
 
-    /// As [`Self::open`], by a name that is understood. The first of the raw `layers` lies above the file, the
-    /// second above that, and so on.
+    /// As [`Self::open`], by a name that is understood, and its options, if it has any.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_as(
         name: ImageName,
-        layers: &[RawLayer],
+        opts: Option<&ImageOpts>,
         format: Option<&str>,
         access: Access,
     ) -> Result<Self, CliError> {
         let given = name.given();
         let refused = |reason| CliError::Open { name: given.clone(), reason };
-        let format = format.map(parse_format).transpose().map_err(refused)?;
+        format.map(parse_driver).transpose().map_err(refused)?;
         let file = open_regular(&name, matches!(access, Access::Write | Access::Repair))?;
-        let len = metadata(&file).map_err(refused)?.len();
-        let mut image = Self { len, name, file, format, part: Part::default(), lengths: Vec::new() };
-        for layer in layers {
-            (image.part, image.len) = layer.within(image.part, image.len).map_err(refused)?;
-            image.lengths.push(image.len);
-        }
+        let image = Self::of_file(name, opts, format, file).map_err(refused)?;
         let claim = image.claim(access).map_err(refused)?;
         lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
         Ok(image)
@@ -92,27 +95,68 @@ impl Image {
     ///
     /// # Errors
     /// [`CliError::Open`] with what `qemu-img` says.
-    pub fn open_named(
-        name: ImageName,
-        format: Option<&str>,
-        gate: &Gate,
-        access: Access,
-    ) -> Result<Self, CliError> {
-        let refused = |reason| CliError::Open { name: name.shown_path(), reason };
-        let format = format.map(parse_format).transpose().map_err(refused)?;
-        let file = gate.open(name.path(), false).map_err(refused)?;
-        let len = metadata(&file).map_err(refused)?.len();
-        let image = Self { len, name, file, format, part: Part::default(), lengths: Vec::new() };
-        let refused = |reason| CliError::Open { name: image.name.shown_path(), reason };
+    pub fn open_named(stored: &Stored, gate: &Gate, access: Access) -> Result<Self, CliError> {
+        let refused = |reason| CliError::Open { name: stored.name.behind(), reason };
+        let image = Self::behind(stored, gate).map_err(refused)?;
         let claim = image.claim(access).map_err(refused)?;
         lock(&image.file, claim).map_err(|why| locked(&image.name, &why))?;
         Ok(image)
     }
 
+    /// Opens an image that another one names, to be read only, if `gate` lets it be. It is not locked yet.
+    ///
+    /// # Errors
+    /// What `qemu-img` says, without a name.
+    pub fn behind(stored: &Stored, gate: &Gate) -> Result<Self, String> {
+        let format = stored.format.as_deref();
+        format.map(parse_driver).transpose()?;
+        let file = gate.open(stored.name.path(), false)?;
+        Self::of_file(stored.name.clone(), stored.opts.as_ref(), format, file)
+    }
+
+    /// The image in an open file.
+    fn of_file(
+        name: ImageName,
+        opts: Option<&ImageOpts>,
+        format: Option<&str>,
+        file: File,
+    ) -> Result<Self, String> {
+        let driver = format.map(parse_driver).transpose()?;
+        let is_file = driver.is_some_and(|(_, is_file)| is_file);
+        let format = driver.map(|(format, _)| format);
+        let len = metadata(&file)?.len();
+        let (part, lengths, guessed) = (Part::default(), Vec::new(), false);
+        let mut image = Self { len, name, file, format, guessed, is_file, part, lengths };
+        if let Some(opts) = opts {
+            image.place(opts)?;
+        }
+        Ok(image)
+    }
+
+    /// Finds the part of the file that the options name. Which of them there may be depends on the format.
+    fn place(&mut self, opts: &ImageOpts) -> Result<(), String> {
+        let (_, below) = opts.layers.split_last().unwrap_or((&NO_LAYER, &[]));
+        for layer in below {
+            (self.part, self.len) = layer.within(self.part, self.len)?;
+            self.lengths.push(self.len);
+        }
+        let opts = match self.format {
+            Some(_) => opts.clone(),
+            None => opts.probed(probed_name(self.probe()?))?,
+        };
+        if let Some(own) = opts.layers.last().filter(|own| own.is_part()) {
+            (self.part, self.len) = own.within(self.part, self.len)?;
+            // What begins at its offset may look like something else.
+            (self.format, self.guessed) = (Some(Format::Raw), self.format.is_none());
+        }
+        self.name = self.name.clone().described(opts.shown()).above(opts.shown_below());
+        Ok(())
+    }
+
     /// The part of the file that it is, as engines take it.
     #[must_use]
     pub const fn window(&self) -> Window<'_> {
-        Window { file: &self.file, offset: self.part.offset, size: self.part.size }
+        self.part.of(&self.file)
     }
 
     /// A writer must not depend on what it finds to know whether it may look; readers leave an
@@ -134,9 +178,14 @@ impl Image {
     /// # Errors
     /// The kernel's text if the file cannot be read.
     pub fn is_raw(&self) -> Result<bool, String> {
-        if let Some(format) = self.format {
-            return Ok(format == Format::Raw);
+        match self.format {
+            Some(format) => Ok(format == Format::Raw),
+            None => Ok(self.probe()? == Probed::Raw),
         }
+    }
+
+    /// What the first and the last bytes are those of.
+    fn probe(&self) -> Result<Probed, String> {
         let failed = |e: io::Error| format!("Could not read image: {}", errno_text(&e));
         let mut head = [0; HEAD_LEN];
         let mut tail = [0; VHD_FOOTER_LEN];
@@ -144,7 +193,7 @@ impl Image {
         let inside = self.part.offset.saturating_add(footer);
         let got_head = read_what_is_there(&self.file, &mut head, self.part.offset).map_err(failed)?;
         let got_tail = read_what_is_there(&self.file, &mut tail, inside).map_err(failed)?;
-        Ok(probe(got_head, got_tail) == Probed::Raw)
+        Ok(probe(got_head, got_tail))
     }
 
     /// Length and space on the host now, in bytes.
@@ -172,6 +221,33 @@ pub fn parse_format(name: &str) -> Result<Format, String> {
         "vhdx" => Ok(Format::Vhdx),
         "vmdk" => Ok(Format::Vmdk),
         other => Err(format!("Unknown driver '{}'", crate::message::printable(other))),
+    }
+}
+
+/// The drivers by name: a format, and whether it is that of the file itself.
+///
+/// # Errors
+/// As [`parse_format`].
+pub fn parse_driver(name: &str) -> Result<(Format, bool), String> {
+    match name {
+        FILE_DRIVER => Ok((Format::Raw, true)),
+        name => Ok((parse_format(name)?, false)),
+    }
+}
+
+/// The name of the format that an image seems to have.
+const fn probed_name(probed: Probed) -> &'static str {
+    match probed {
+        Probed::Raw => "raw",
+        Probed::Qcow2 => "qcow2",
+        Probed::Luks => "luks",
+        Probed::Qed => "qed",
+        Probed::Vhd | Probed::VhdFixed => "vpc",
+        Probed::Vhdx => "vhdx",
+        Probed::Vmdk => "vmdk",
+        Probed::Qcow => "qcow",
+        Probed::Vdi => "vdi",
+        Probed::Parallels => "parallels",
     }
 }
 

@@ -1,6 +1,8 @@
 //! `--image-opts` and `json:` names: an image by the options of its block driver, as far as resize, info and check have
 //! a use for them.
 
+mod shown;
+
 use crate::keyval::{self, Pair};
 use crate::message::printable;
 use crate::part::RawLayer;
@@ -10,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// What the options say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageOpts {
-    /// The format; it is probed if there is none.
+    /// The format, or `file` for the bytes of the file; it is probed if there is none.
     pub driver: Option<String>,
     /// The file.
     pub filename: OsString,
@@ -22,26 +24,15 @@ pub struct ImageOpts {
     pub detached: bool,
     /// Whether the image may not be written.
     pub read_only: bool,
-    /// What is said of the images behind it, the first one first.
-    pub behind: Vec<Behind>,
+    /// What is said of the image behind it, and of those behind that, in the same words.
+    pub behind: Vec<Pair>,
     /// Raw layers between the file and the format, from below, and last the format itself if that is raw.
     pub layers: Vec<RawLayer>,
+    /// All of it, as long as the format is not known.
+    unprobed: Vec<Pair>,
 }
 
-/// What the options say of a backing file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Behind {
-    /// Its format, whatever the image says.
-    pub driver: Option<String>,
-    /// Its file, whatever the image says.
-    pub filename: Option<String>,
-    /// The name of the secret with its passphrase.
-    pub key_secret: Option<String>,
-    /// One of its options as it was spelled out: what is no use to `info`.
-    pub spelled: String,
-}
-
-/// Most raw layers below a format, or images behind it that options say something of.
+/// Most raw layers below a format.
 const MAX_LAYERS: usize = 16;
 
 /// What begins the name of an option of the image behind.
@@ -49,23 +40,18 @@ const BACKING: &str = "backing.";
 /// What begins the name of an option of the layer below.
 const FILE: &str = "file.";
 
+/// The drivers that there are.
+const DRIVERS: [&str; 8] = ["raw", "qcow2", "qed", "luks", "vpc", "vhdx", "vmdk", FILE_DRIVER];
+/// The driver of a file itself.
+pub const FILE_DRIVER: &str = "file";
+/// The formats of images that name others behind them, and of what may yet turn out to be one.
+const OVERLAYS: [Option<&str>; 4] = [None, Some("qcow2"), Some("qed"), Some("vmdk")];
+
 /// Options that change how a driver works, not what it does.
-const TUNING: [&str; 14] = [
-    "node-name",
-    "discard",
-    "detect-zeroes",
-    "cache.direct",
-    "cache.no-flush",
-    "auto-read-only",
-    "file.driver",
-    "file.node-name",
-    "file.locking",
-    "file.aio",
-    "file.cache.direct",
-    "file.cache.no-flush",
-    "file.discard",
-    "file.auto-read-only",
-];
+const TUNING: [&str; 6] =
+    ["node-name", "discard", "detect-zeroes", "cache.direct", "cache.no-flush", "auto-read-only"];
+/// The same of a file alone.
+const FILE_TUNING: [&str; 5] = ["locking", "aio", "aio-max-batch", "drop-cache", "x-check-cache-dropped"];
 /// The same of qcow2: what is on or off.
 const QCOW2_SWITCHES: [&str; 5] = [
     "lazy-refcounts",
@@ -86,49 +72,96 @@ impl ImageOpts {
         Self::from_pairs(keyval::parse(words.as_bytes(), "file")?)
     }
 
-    /// Understands the same options as JSON, what follows `json:`.
+    /// Understands the same options as JSON, what follows `json:`. The format that is named beside them, if one is,
+    /// counts for more than theirs.
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn from_json(text: &[u8]) -> Result<Self, String> {
-        Self::from_pairs(keyval::from_json_tree(text)?)
+    pub fn from_json(text: &[u8], format: Option<&str>) -> Result<Self, String> {
+        let named = format.map(|format| Pair::text("driver", format));
+        Self::from_pairs(keyval::joined(keyval::from_json_tree(text)?, named.into_iter().collect()))
     }
 
-    fn from_pairs(mut pairs: Vec<Pair>) -> Result<Self, String> {
-        let is_file = |pair: &Pair| pair.key == "driver" && pair.value == b"file";
-        if pairs.iter().any(is_file) {
-            // A node of the file itself: its bytes are the disk.
-            pairs.iter_mut().filter(|pair| is_file(pair)).for_each(|pair| pair.value = b"raw".to_vec());
-            let own = pairs.iter_mut().filter(|pair| pair.key == "filename");
-            own.for_each(|pair| pair.key = "file.filename".to_owned());
-        }
-        let mut opts = Self::default();
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        // The last of several values counts, and what an option means depends on the driver.
-        let last = |key: &str| pairs.iter().rfind(|pair| pair.key == key).map(|pair| text(&pair.value));
-        if let Some(node) = last("file") {
-            let node = printable(&node);
-            return Err(format!("Cannot find device='{node}' nor node-name='{node}'"));
-        }
-        opts.driver = last("driver");
-        known_driver(opts.driver.as_deref(), &["raw", "qcow2", "qed", "luks"])?;
+    /// The options of the file `path`, whose name says nothing of them.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn of_file(path: &OsStr, mut pairs: Vec<Pair>) -> Result<Self, String> {
         let is_raw =
-            |depth: &usize| last(&format!("{}driver", FILE.repeat(*depth))).as_deref() == Some("raw");
+            |depth: &usize| last(&pairs, &format!("{}driver", FILE.repeat(*depth))) == Some("raw".into());
+        let depth = (1..=MAX_LAYERS).take_while(is_raw).count() + 1;
+        let is_file = last(&pairs, "driver").as_deref() == Some(FILE_DRIVER);
+        let key = format!("{}filename", FILE.repeat(if is_file { 0 } else { depth }));
+        if pairs.iter().any(|pair| pair.key == key) {
+            return Err("Can't specify 'file' and 'filename' options at the same time".to_owned());
+        }
+        pairs.push(Pair { key, value: path.as_bytes().to_vec(), number: None });
+        Self::from_pairs(pairs)
+    }
+
+    /// Understands options that were taken apart. The last of several values counts, and what an option means depends on
+    /// the driver.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn from_pairs(pairs: Vec<Pair>) -> Result<Self, String> {
+        if let Some(node) = last(&pairs, "file") {
+            return Err(no_node(&node));
+        }
+        let mut opts = Self { driver: last(&pairs, "driver"), ..Self::default() };
+        known_driver(opts.driver.as_deref(), &DRIVERS)?;
+        if opts.driver.as_deref() == Some(FILE_DRIVER) {
+            return opts.with_file_alone(&pairs);
+        }
+        let is_raw =
+            |depth: &usize| last(&pairs, &format!("{}driver", FILE.repeat(*depth))) == Some("raw".into());
         let depth = (1..=MAX_LAYERS).take_while(is_raw).count();
         opts.layers = vec![RawLayer::default(); depth + 1];
+        if opts.driver.is_none() {
+            opts.unprobed.clone_from(&pairs);
+        }
         let pairs = opts.take_layers(pairs)?;
-        let last = |key: &str| pairs.iter().rfind(|pair| pair.key == key).map(|pair| text(&pair.value));
-        known_driver(last("file.driver").as_deref(), &["file"])?;
+        known_driver(last(&pairs, "file.driver").as_deref(), &[FILE_DRIVER])?;
         let file = pairs.iter().rfind(|pair| pair.key == "file.filename");
         opts.filename = match file {
             Some(pair) => OsString::from_vec(pair.value.clone()),
             None if opts.driver.is_none() => return Err("Must specify either driver or file".to_owned()),
             None => return Err("A block device must be specified for \"file\"".to_owned()),
         };
-        for pair in &pairs {
-            opts.take(&pair.key, text(&pair.value))?;
+        for pair in pairs {
+            opts.take(pair)?;
         }
         Ok(opts)
+    }
+
+    /// The same of an image that has turned out to be in this format, if none was named.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]: options that mean nothing to that format.
+    pub fn probed(&self, format: &str) -> Result<Self, String> {
+        if self.driver.is_some() || !DRIVERS.contains(&format) {
+            return Ok(self.clone());
+        }
+        let mut pairs = self.unprobed.clone();
+        pairs.push(Pair::text("driver", format));
+        Self::from_pairs(pairs)
+    }
+
+    /// The options of a node of the file itself: its bytes are the disk.
+    fn with_file_alone(mut self, pairs: &[Pair]) -> Result<Self, String> {
+        let file = pairs.iter().rfind(|pair| pair.key == "filename");
+        let file = file.ok_or_else(|| "The 'file' block driver requires a file name".to_owned())?;
+        self.filename = OsString::from_vec(file.value.clone());
+        self.layers = vec![RawLayer::default()];
+        for Pair { key, value, .. } in pairs {
+            match key.as_str() {
+                "driver" | "filename" => {}
+                "read-only" => self.read_only = on_off(key, &String::from_utf8_lossy(value))?,
+                key if TUNING.contains(&key) || FILE_TUNING.contains(&key) => {}
+                key => return Err(self.unknown(&format!("{FILE}{key}"))),
+            }
+        }
+        Ok(self)
     }
 
     /// Takes the options of raw layers out of `pairs`; those of the file are left as if there were none of them.
@@ -143,7 +176,7 @@ impl ImageOpts {
                 rest.push(pair);
                 continue;
             }
-            let raw = below > 0 || self.driver.as_deref() == Some("raw");
+            let raw = below > 0 || self.driver.as_deref().is_none_or(|driver| driver == "raw");
             if raw && self.layers[depth - below].take(&key, &pair) {
                 continue;
             }
@@ -159,54 +192,36 @@ impl ImageOpts {
     }
 
     /// Takes one option; the driver and its file are known.
-    fn take(&mut self, key: &str, value: String) -> Result<(), String> {
-        let qcow2 = self.driver.as_deref().is_none_or(|driver| driver == "qcow2");
-        let luks = self.driver.as_deref().is_none_or(|driver| driver == "luks");
+    fn take(&mut self, pair: Pair) -> Result<(), String> {
+        let is = |format: &str| self.driver.as_deref().is_none_or(|driver| driver == format);
+        let overlays = OVERLAYS.contains(&self.driver.as_deref());
+        let value = String::from_utf8_lossy(&pair.value).into_owned();
+        let key = pair.key.as_str();
+        let of_file = key
+            .strip_prefix(FILE)
+            .is_some_and(|key| key == "driver" || TUNING.contains(&key) || FILE_TUNING.contains(&key));
         match key {
             "driver" | "file.filename" => {}
-            "encrypt.key-secret" if qcow2 => self.key_secret = Some(value),
-            "key-secret" if luks => self.key_secret = Some(value),
-            "encrypt.format" if qcow2 => self.encryption = Some(value),
-            "backing" if value.is_empty() => self.detached = true,
-            _ if qcow2 && key.starts_with(BACKING) => self.take_behind(key, value)?,
+            "encrypt.key-secret" if is("qcow2") => self.key_secret = Some(value),
+            "key-secret" if is("luks") => self.key_secret = Some(value),
+            "encrypt.format" if is("qcow2") => self.encryption = Some(value),
+            "backing" if overlays && value.is_empty() => self.detached = true,
+            "backing" if overlays => return Err(format!("Could not open backing file: {}", no_node(&value))),
             "read-only" => self.read_only = on_off(key, &value)?,
-            _ if TUNING.contains(&key) => {}
-            _ if qcow2 && QCOW2_SWITCHES.contains(&key) => drop(on_off(key, &value)?),
-            _ if qcow2 && QCOW2_TUNING.contains(&key) => {}
-            _ => return Err(self.unknown(key)),
-        }
-        Ok(())
-    }
-
-    /// Takes an option of an image behind this one.
-    fn take_behind(&mut self, key: &str, value: String) -> Result<(), String> {
-        let mut depth = 0;
-        let mut own = key;
-        while let Some(rest) = own.strip_prefix(BACKING).filter(|_| depth < MAX_LAYERS) {
-            (own, depth) = (rest, depth + 1);
-        }
-        self.behind.resize(self.behind.len().max(depth), Behind::default());
-        let Some(behind) = depth.checked_sub(1).and_then(|at| self.behind.get_mut(at)) else {
-            return Err(self.unknown(key));
-        };
-        key.clone_into(&mut behind.spelled);
-        match own {
-            "driver" => {
-                known_driver(Some(&value), &["raw", "qcow2", "qed", "luks", "vpc", "vhdx"])?;
-                behind.driver = Some(value);
-            }
-            "file.filename" => behind.filename = Some(value),
-            "key-secret" | "encrypt.key-secret" => behind.key_secret = Some(value),
-            "encrypt.format" => {}
-            _ if [&TUNING[..], &QCOW2_SWITCHES, &QCOW2_TUNING].iter().any(|known| known.contains(&own)) => {}
-            _ => return Err(self.unknown(key)),
+            _ if of_file || TUNING.contains(&key) => {}
+            _ if is("qcow2") && QCOW2_SWITCHES.contains(&key) => drop(on_off(key, &value)?),
+            _ if is("qcow2") && QCOW2_TUNING.contains(&key) => {}
+            _ => match key.strip_prefix(BACKING).filter(|_| overlays) {
+                Some(key) => self.behind.push(Pair { key: key.to_owned(), ..pair }),
+                None => return Err(self.unknown(key)),
+            },
         }
         Ok(())
     }
 
     fn unknown(&self, key: &str) -> String {
         let key = printable(key);
-        if let Some(key) = key.strip_prefix("file.") {
+        if let Some(key) = key.strip_prefix(FILE) {
             return format!("Block protocol 'file' doesn't support the option '{key}'");
         }
         match (self.driver.as_deref().unwrap_or("qcow2"), key.strip_prefix("encrypt.")) {
@@ -215,42 +230,22 @@ impl ImageOpts {
         }
     }
 
-    /// The image's name where `qemu-img` prints one: the file's, unless the options say more than that.
-    pub fn shown(&self) -> Option<String> {
-        let below = self.shown_below();
-        let file = below.last()?;
-        let own = self.layers.last().filter(|own| own.is_part());
-        let secret = self.key_secret.as_deref().map(quoted);
-        Some(match (self.driver.as_deref(), secret) {
-            (Some("raw"), _) if own.is_some() || below.len() > 1 => {
-                format!("json:{}", self.layers.last()?.shown(file))
-            }
-            (Some("luks"), Some(secret)) => {
-                format!("json:{{\"driver\": \"luks\", \"file\": {file}, \"key-secret\": {secret}}}")
-            }
-            (_, Some(secret)) => {
-                format!("json:{{\"encrypt.key-secret\": {secret}, \"driver\": \"qcow2\", \"file\": {file}}}")
-            }
-            (driver, None) if below.len() > 1 => {
-                format!("json:{{\"driver\": {}, \"file\": {file}}}", quoted(driver.unwrap_or("qcow2")))
-            }
-            _ => return None,
-        })
-    }
-
-    /// The file and the raw layers above it that are not the image itself, from below, as `qemu-img` spells them out.
-    pub fn shown_below(&self) -> Vec<String> {
-        let name = quoted(&self.filename.to_string_lossy());
-        let mut all = vec![format!("{{\"driver\": \"file\", \"filename\": {name}}}")];
-        for layer in self.layers.iter().rev().skip(1).rev() {
-            all.push(layer.shown(&all[all.len() - 1]));
-        }
-        all
+    /// What is said of an option of the image behind where that is not opened, if there is one.
+    pub fn behind_unopened(&self) -> Option<String> {
+        let key = &self.behind.last()?.key;
+        Some(self.unknown(&format!("{BACKING}{key}")))
     }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// The last value of `key`.
+fn last(pairs: &[Pair], key: &str) -> Option<String> {
+    let pair = pairs.iter().rfind(|pair| pair.key == key)?;
+    Some(String::from_utf8_lossy(&pair.value).into_owned())
+}
+
+fn no_node(name: &str) -> String {
+    let node = printable(name);
+    format!("Cannot find device='{node}' nor node-name='{node}'")
 }
 
 fn known_driver(driver: Option<&str>, known: &[&str]) -> Result<(), String> {
@@ -269,87 +264,4 @@ fn on_off(key: &str, value: &str) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(words: &str) -> Result<ImageOpts, String> {
-        ImageOpts::parse(OsStr::new(words))
-    }
-
-    #[test]
-    fn options_mean_what_they_mean_to_qemu_img() {
-        let opts = parse("driver=qcow2,file.driver=file,file.filename=a,,b,encrypt.key-secret=s,backing=")
-            .expect("understood");
-        assert_eq!(opts.filename, "a,b");
-        assert_eq!((opts.key_secret.as_deref(), opts.detached), (Some("s"), true));
-        let shown = r#"json:{"encrypt.key-secret": "s", "driver": "qcow2", "file": {"driver": "file", "filename": "a,b"}}"#;
-        assert_eq!(opts.shown().as_deref(), Some(shown));
-        assert_eq!(parse("driver=raw,file.filename=x").expect("understood").shown(), None);
-    }
-
-    #[test]
-    fn raw_layers_lie_between_the_file_and_the_format() {
-        let opts =
-            parse("driver=qcow2,file.driver=raw,file.offset=64k,file.file.filename=w").expect("understood");
-        assert_eq!((opts.layers.len(), opts.shown_below().len()), (2, 2));
-        let shown = r#"json:{"driver": "qcow2", "file": {"offset": "64k", "driver": "raw", "file": {"driver": "file", "filename": "w"}}}"#;
-        assert_eq!(opts.shown().as_deref(), Some(shown));
-        let json = r#"{"driver":"raw","offset":1024,"size":"1k","file":{"driver":"file","filename":"r"}}"#;
-        let opts = ImageOpts::from_json(json.as_bytes()).expect("understood");
-        let shown = r#"json:{"offset": 1024, "driver": "raw", "size": "1k", "file": {"driver": "file", "filename": "r"}}"#;
-        assert_eq!(opts.shown().as_deref(), Some(shown));
-    }
-
-    #[test]
-    fn json_says_the_same() {
-        let json = |text: &str| ImageOpts::from_json(text.as_bytes());
-        let nested = r#"{"driver":"qcow2","backing":null,"file":{"driver":"file","filename":"a,b"},"cache.direct":true}"#;
-        assert_eq!(json(nested), parse("driver=qcow2,file.filename=a,,b,backing="));
-        assert_eq!(json(r#"{"read-only":true,"file.filename":"x"}"#), parse("file.filename=x,read-only=on"));
-        assert_eq!(json(r#"{"driver":"file","filename":"x"}"#), parse("driver=raw,file.filename=x"));
-        let words = |text: &str| json(text).expect_err(text);
-        assert_eq!(words("[]"), "Invalid JSON object given");
-        assert_eq!(words("{}"), "Must specify either driver or file");
-        assert_eq!(words(r#"{"filename":"x"}"#), "Must specify either driver or file");
-        assert!(words("{").starts_with("Could not parse the JSON options: "));
-        let unknown = r#"{"driver":"qcow2","file":{"filename":"q"},"bogus":1}"#;
-        assert_eq!(words(unknown), "Block format 'qcow2' does not support the option 'bogus'");
-        let deep = "[".repeat(1 << 20);
-        assert!(words(&deep).starts_with("Could not parse"));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_qemu_words() {
-        let table = [
-            ("q.img", "Cannot find device='q.img' nor node-name='q.img'"),
-            ("", "Must specify either driver or file"),
-            ("driver=qcow2", "A block device must be specified for \"file\""),
-            ("driver=bogus,file.filename=q", "Unknown driver 'bogus'"),
-            (
-                "driver=qcow2,file.filename=q,bogus=1",
-                "Block format 'qcow2' does not support the option 'bogus'",
-            ),
-            (
-                "driver=qcow2,file.filename=q,file.bogus=1",
-                "Block protocol 'file' doesn't support the option 'bogus'",
-            ),
-            ("driver=qcow2,file.filename=q,encrypt.bogus=1", "Parameter 'bogus' is unexpected"),
-            (
-                "driver=raw,encrypt.key-secret=s,file.filename=pw",
-                "Block format 'raw' does not support the option 'encrypt.key-secret'",
-            ),
-            (
-                "driver=qcow2,size=512,file.filename=q",
-                "Block format 'qcow2' does not support the option 'size'",
-            ),
-            (
-                "driver=qcow2,file.size=1,file.filename=q",
-                "Block protocol 'file' doesn't support the option 'size'",
-            ),
-            ("file.driver=raw,file.filename=q", "A block device must be specified for \"file\""),
-        ];
-        for (words, expected) in table {
-            assert_eq!(parse(words).err().as_deref(), Some(expected), "{words}");
-        }
-    }
-}
+mod tests;

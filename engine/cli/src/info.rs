@@ -6,8 +6,9 @@ use crate::error::CliError;
 use crate::extents::ExtentFiles;
 use crate::gate::Gate;
 use crate::image::{Access, Image};
+use crate::image_opts::ImageOpts;
 use crate::lock::Claim;
-use crate::message::{errno_text, to_stderr, to_stdout};
+use crate::message::{errno_text, shown, to_stderr, to_stdout};
 use crate::resize::gate;
 use crate::show::{Described, info_json, info_json_chain, info_text, stats_text};
 use crate::source::Source;
@@ -15,7 +16,8 @@ use crate::stored::Stored;
 use crate::version::QemuVersion;
 use instar_ops::{ImageInfo, InfoItem, InfoRequest};
 use instar_vmm::Stats;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -46,7 +48,7 @@ pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     let mut stats = Vec::new();
     let mut chain = vec![look(engine.as_ref(), image, (&gate, access), &mut stats)?];
     while let Some(stored) = args.backing_chain.then(|| behind(&chain)).transpose()?.flatten() {
-        let image = Image::open_named(stored.name, stored.format.as_deref(), &gate, access)?;
+        let image = Image::open_named(&stored, &gate, access)?;
         if chain.iter().any(|above| is_same(&above.image, &image)) {
             let name = image.name.shown_path();
             return Err(CliError::Refused(format!("Backing file '{name}' creates an infinite loop.")));
@@ -94,15 +96,18 @@ fn behind(chain: &[Looked]) -> Result<Option<Stored>, CliError> {
     let Some(last) = chain.last().filter(|last| !last.info.backing_file.is_empty()) else {
         return Ok(None);
     };
-    let refused = |reason| CliError::Open { name: last.image.name.given(), reason };
-    let mut stored = Stored::parse(&last.image.name, &last.info.backing_file).map_err(refused)?;
-    let told = String::from_utf8_lossy(&last.info.backing_format).into_owned();
-    stored.format = stored.format.or(Some(told)).filter(|format| !format.is_empty());
-    Ok(Some(stored))
+    let ImageInfo { backing_file, backing_format, .. } = &last.info;
+    let name = shown(OsStr::from_bytes(&last.image.name.resolve(backing_file)));
+    let refused = |reason| CliError::Open { name: name.clone(), reason };
+    let stored = Stored::parse(&last.image.name, backing_file, backing_format, &[]).map_err(refused)?;
+    match stored.opts.as_ref().and_then(ImageOpts::behind_unopened) {
+        Some(reason) => Err(refused(reason)),
+        None => Ok(Some(stored)),
+    }
 }
 
 fn is_same(one: &Image, other: &Image) -> bool {
-    let identity = |image: &Image| image.file.metadata().map(|m| (m.dev(), m.ino())).ok();
+    let identity = |image: &Image| image.file.metadata().map(|m| (m.dev(), m.ino(), image.part)).ok();
     identity(one) == identity(other)
 }
 
@@ -117,6 +122,7 @@ impl Looked {
             disk_size,
             parts: &self.parts,
             layers: &self.image.lengths,
+            is_file: self.image.is_file,
             version,
         }
     }

@@ -4,6 +4,7 @@ use crate::message::printable;
 use serde_json::Value;
 
 /// A key and its value, which need not be text.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The key; levels are joined by dots.
     pub key: String,
@@ -11,6 +12,20 @@ pub struct Pair {
     pub value: Vec<u8>,
     /// The value as a number, where it was spelled as one in JSON.
     pub number: Option<i64>,
+}
+
+impl Pair {
+    /// A key and a value of text.
+    pub fn text(key: &str, value: &str) -> Self {
+        Self { key: key.to_owned(), value: value.as_bytes().to_vec(), number: None }
+    }
+}
+
+/// `first`, but for what `then` says of the same keys, and that.
+pub fn joined(mut first: Vec<Pair>, then: Vec<Pair>) -> Vec<Pair> {
+    first.retain(|pair| then.iter().all(|other| other.key != pair.key));
+    first.extend(then);
+    first
 }
 
 /// Takes `words` apart. The first may lack its key, which is `implied` then.

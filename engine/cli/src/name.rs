@@ -49,14 +49,14 @@ impl ImageName {
         })
     }
 
-    /// The file `path`, named by the options `given`, which may be `described` by more than that path.
+    /// The file `path`, named by the options `given`.
     #[must_use]
-    pub fn from_options(given: &OsStr, path: &OsStr, described: Option<String>) -> Self {
+    pub fn from_options(given: &OsStr, path: &OsStr) -> Self {
         Self {
             given: given.to_owned(),
             path: PathBuf::from(path),
             by_options: true,
-            described,
+            described: None,
             below: Vec::new(),
         }
     }
@@ -97,6 +97,12 @@ impl ImageName {
     #[must_use]
     pub fn guessed(&self) -> String {
         if self.by_options { self.shown_path() } else { self.given() }
+    }
+
+    /// The name of an image that another one names, fit for a message: its path, or the options that it was given by.
+    #[must_use]
+    pub fn behind(&self) -> String {
+        if self.by_options { self.given() } else { self.shown_path() }
     }
 
     /// The name as given, fit for a message.

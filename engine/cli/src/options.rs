@@ -201,6 +201,7 @@ impl Options {
         out
     }
 
+    /// The names, with commas as a list of options has them.
     fn formatting_names(&self) -> String {
         let names = [
             ("backing_file", &self.backing_file),
@@ -208,7 +209,7 @@ impl Options {
             ("data_file", &self.data_file),
         ];
         let given = names.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        given.map(|(name, value)| format!(" {name}={}", shown(value))).collect()
+        given.map(|(name, value)| format!(" {name}={}", shown(value).replace(',', ",,"))).collect()
     }
 
     /// The request for an image of `size` bytes with these options, but for its identity. Whether they go

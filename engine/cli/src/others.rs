@@ -3,13 +3,15 @@
 //!
 //! Names and formats are what the engine says of each image; nothing is read of them here.
 
+mod reveal;
+
 use crate::engine::Engine;
 use crate::error::{CliError, io_text};
 use crate::gate::Gate;
-use crate::image::{Image, parse_format};
-use crate::image_opts::Behind;
+use crate::image::Image;
 use crate::lock::{Claim, lock};
 use crate::name::ImageName;
+use crate::part::Part;
 use crate::source::Source;
 use crate::stored::Stored;
 use instar_ops::{Format, ImageError, ImageInfo, InfoRequest, LayerError, MAX_LAYERS};
@@ -18,6 +20,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+
+pub use reveal::Sealed;
 
 /// What `qemu-img` says before whatever is wrong with a backing file, once for each step down.
 const BEHIND: &str = "Could not open backing file: ";
@@ -35,8 +39,13 @@ pub struct OtherFiles {
 struct Layer {
     name: ImageName,
     file: File,
+    part: Part,
     data_file: Option<File>,
     format: Format,
+    /// Virtual size in bytes.
+    size: u64,
+    /// The name of the secret that opens it, if it is encrypted.
+    key_secret: Option<String>,
 }
 
 impl OtherFiles {
@@ -72,33 +81,42 @@ impl OtherFiles {
         let own = describe(engine, image.window(), image.format)?.map_err(refused)?;
         let mut info = own.clone();
         all.data_file = data_file(&info, gate, claims).map_err(refused)?;
-        let mut seen = vec![identity(&image.file).map_err(refused)?];
+        let mut seen = vec![(identity(&image.file).map_err(refused)?, image.part)];
         let mut owner = image.name.clone();
+        let mut told = source.map(|source| source.behind().to_vec()).unwrap_or_default();
         while !info.backing_file.is_empty() {
             let behind = BEHIND.repeat(all.layers.len() + 1);
             let refused = |reason: String| refused(format!("{behind}{reason}"));
             if all.layers.len() == MAX_LAYERS {
                 return Err(refused(format!("the backing chain is longer than {MAX_LAYERS} files")));
             }
-            let told = source.and_then(|source| source.behind().get(all.layers.len()));
-            let stored = named(&owner, &info, told).map_err(refused)?;
-            let (mut layer, named) = Layer::open(&stored, gate).map_err(refused)?;
-            let own = identity(&layer.file).map_err(refused)?;
+            let ImageInfo { backing_file, backing_format, .. } = &info;
+            let stored = Stored::parse(&owner, backing_file, backing_format, &told).map_err(refused)?;
+            let Image { name, file, part, format, .. } = Image::behind(&stored, gate).map_err(refused)?;
+            let own = (identity(&file).map_err(refused)?, part);
             if seen.contains(&own) {
-                let name = layer.name.shown_path();
+                let name = name.shown_path();
                 return Err(refused(format!("Backing file '{name}' creates an infinite loop.")));
             }
             seen.push(own);
-            claim(&layer.file, &layer.name, claims.of_layers()).map_err(refused)?;
-            info = describe(engine, (&layer.file).into(), named)?.map_err(refused)?;
+            claim(&file, &name, claims.of_layers()).map_err(refused)?;
+            let window = part.of(&file);
+            info = describe(engine, window, format)?.map_err(refused)?;
+            let mut key_secret = None;
             if let Some(source) = source.filter(|_| info.encrypted) {
-                let id = stored.key_secret.as_deref().ok_or_else(|| refused(locked(&info)))?;
-                source.unlock_with(engine, ((&layer.file).into(), Some(info.format)), id, refused)?;
+                let id = stored.key_secret().ok_or_else(|| refused(locked(&info)))?;
+                source.unlock_with(engine, (window, Some(info.format)), id, refused)?;
+                key_secret = Some(id.to_owned());
             }
-            layer.format = info.format;
-            layer.data_file = data_file(&info, gate, claims.behind()).map_err(refused)?;
-            owner = layer.name.clone();
-            all.layers.push(layer);
+            let data_file = data_file(&info, gate, claims.behind()).map_err(refused)?;
+            owner = name.clone();
+            let (format, size) = (info.format, info.virtual_size);
+            all.layers.push(Layer { name, file, part, data_file, format, size, key_secret });
+            let opts = stored.opts.unwrap_or_default();
+            if opts.detached {
+                break;
+            }
+            told = opts.behind;
         }
         Ok((all, own))
     }
@@ -135,35 +153,9 @@ impl OtherFiles {
 
 impl Layer {
     const fn files(&self) -> LayerFiles<'_> {
-        LayerFiles { file: &self.file, data_file: self.data_file.as_ref(), format: self.format }
+        let (file, data_file) = (self.part.of(&self.file), self.data_file.as_ref());
+        LayerFiles { file, data_file, format: self.format }
     }
-
-    /// Opens a backing file, and tells the format that it is said to have.
-    fn open(stored: &Stored, gate: &Gate) -> Result<(Self, Option<Format>), String> {
-        let format = stored.format.as_deref().map(parse_format).transpose()?;
-        let file = gate.open(stored.name.path(), false)?;
-        // Until the engine has said what it is.
-        let unknown = Format::Raw;
-        Ok((Self { name: stored.name.clone(), file, data_file: None, format: unknown }, format))
-    }
-}
-
-/// What the backing file of `owner` is, by what `owner` says and what the user has `told`, which counts for more.
-fn named(owner: &ImageName, info: &ImageInfo, told: Option<&Behind>) -> Result<Stored, String> {
-    let mut stored = Stored::parse(owner, &info.backing_file)?;
-    let own = String::from_utf8_lossy(&info.backing_format);
-    stored.format = stored.format.or_else(|| (!own.is_empty()).then(|| own.into_owned()));
-    let Some(Behind { driver, filename, key_secret, .. }) = told else { return Ok(stored) };
-    if let Some(filename) = filename {
-        stored = Stored {
-            name: ImageName::new(OsStr::new(&format!("file:{filename}")))?,
-            format: None,
-            key_secret: None,
-        };
-    }
-    stored.format = driver.clone().or(stored.format);
-    stored.key_secret = key_secret.clone().or(stored.key_secret);
-    Ok(stored)
 }
 
 /// What is said of an encrypted image for which no secret is named.

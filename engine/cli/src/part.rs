@@ -3,7 +3,9 @@
 use crate::keyval::Pair;
 use crate::message::printable;
 use crate::size;
+use instar_vmm::Window;
 use serde_json::Value;
+use std::fs::File;
 
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
@@ -17,6 +19,14 @@ pub struct Part {
     pub size: Option<u64>,
 }
 
+impl Part {
+    /// That part of `file`, as engines take it.
+    #[must_use]
+    pub const fn of(self, file: &File) -> Window<'_> {
+        Window { file, offset: self.offset, size: self.size }
+    }
+}
+
 /// A raw layer as the user has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RawLayer {
@@ -25,6 +35,11 @@ pub struct RawLayer {
 }
 
 impl RawLayer {
+    /// All of what is below it.
+    pub const fn whole() -> Self {
+        Self { offset: None, size: None }
+    }
+
     /// Takes the option called `key`, if it is one of this layer.
     pub fn take(&mut self, key: &str, pair: &Pair) -> bool {
         let value = match pair.number {

@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::identity;
 use crate::image::{Access, Image};
 use crate::message::{Program, to_stderr, to_stdout};
-use crate::others::OtherFiles;
+use crate::others::{OtherFiles, Sealed};
 use crate::parts::{self, wants_extents};
 use crate::progress;
 use crate::show::{resize_json, show_finding, stats_text};
@@ -77,10 +77,15 @@ fn resize(
     let mut others = OtherFiles::default();
     if finished.result.as_ref().is_err_and(wants_others) {
         others = OtherFiles::open(engine.as_ref(), (image, source), gate)?;
-        let mut all = others.as_others();
-        all.unlocked = alone.unlocked;
-        all.detached |= detached;
-        finished = engine.resize(image.window(), &all, request, &mut show_finding)?;
+        let with = |others: &OtherFiles| {
+            let all = Others { detached, unlocked: alone.unlocked, ..others.as_others() };
+            engine.resize(image.window(), &all, request, &mut show_finding)
+        };
+        finished = with(&others)?;
+        while let Some(sealed) = Sealed::of(&finished.result) {
+            others.reveal(engine.as_ref(), source, &sealed)?;
+            finished = with(&others)?;
+        }
     }
     if finished.result.as_ref().is_err_and(wants_extents) {
         return parts::resize(program, engine.as_ref(), (image, gate), request);
@@ -124,7 +129,8 @@ fn operands(args: &ResizeArgs, decrement: Option<OsString>) -> Result<(OsString,
 pub fn warn_of_guess(image: &Image) -> Result<(), CliError> {
     let name = image.name.guessed();
     let open = |reason| CliError::Open { name: image.name.given(), reason };
-    if image.format.is_some() || !image.is_raw().map_err(open)? {
+    let told = image.format.is_some() && !image.guessed;
+    if told || !image.is_raw().map_err(open)? {
         return Ok(());
     }
     to_stderr(&format!(

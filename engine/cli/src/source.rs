@@ -4,7 +4,8 @@ use crate::args::SourceArgs;
 use crate::engine::Engine;
 use crate::error::CliError;
 use crate::image::{Access, Image};
-use crate::image_opts::{Behind, ImageOpts};
+use crate::image_opts::ImageOpts;
+use crate::keyval::Pair;
 use crate::message::{printable, shown};
 use crate::name::ImageName;
 use crate::secret::Secrets;
@@ -33,7 +34,7 @@ impl Source {
         let refused = |reason| CliError::Open { name: shown(file), reason };
         let opts = match file.as_bytes().strip_prefix(b"json:") {
             _ if args.image_opts => Some(ImageOpts::parse(file)),
-            Some(json) => Some(ImageOpts::from_json(json)),
+            Some(json) => Some(ImageOpts::from_json(json, args.format.as_deref())),
             None => None,
         };
         Ok(Self { secrets, opts: opts.transpose().map_err(refused)? })
@@ -49,9 +50,8 @@ impl Source {
             let reason = "Block node is read-only".to_owned();
             return Err(CliError::Open { name: shown(file), reason });
         }
-        let name = ImageName::from_options(file, &opts.filename, opts.shown()).above(opts.shown_below());
-        // `--format` counts for more than the driver in a `json:` name.
-        Image::open_as(name, &opts.layers, args.format.as_deref().or(opts.driver.as_deref()), access)
+        let name = ImageName::from_options(file, &opts.filename);
+        Image::open_as(name, Some(opts), opts.driver.as_deref(), access)
     }
 
     /// Whether the image is to be used without its backing file.
@@ -95,19 +95,27 @@ impl Source {
     /// # Errors
     /// [`CliError::Open`] in `qemu-img`'s words.
     pub fn refuse_behind(&self, file: &OsStr) -> Result<(), CliError> {
-        match self.behind().first().filter(|behind| !behind.spelled.is_empty()) {
-            Some(Behind { spelled, .. }) => {
-                let key = printable(spelled);
-                let reason = format!("Block format 'qcow2' does not support the option '{key}'");
-                Err(CliError::Open { name: shown(file), reason })
-            }
+        match self.opts.as_ref().and_then(ImageOpts::behind_unopened) {
+            Some(reason) => Err(CliError::Open { name: shown(file), reason }),
             None => Ok(()),
         }
     }
 
-    /// What is said of images behind the image, the first one first.
-    pub fn behind(&self) -> &[Behind] {
+    /// What is said of the images behind the image.
+    pub fn behind(&self) -> &[Pair] {
         self.opts.as_ref().map_or(&[], |opts| &opts.behind)
+    }
+
+    /// The secret called `id`.
+    ///
+    /// # Errors
+    /// There is none, or no guest takes one of its length.
+    pub fn passphrase(&self, id: &str) -> Result<&[u8], String> {
+        let passphrase = self.secrets.passphrase(id)?;
+        match passphrase.len() <= instar_ops::PASSPHRASE_LEN {
+            true => Ok(passphrase),
+            false => Err(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)),
+        }
     }
 
     /// Unlocks `file`, of `format`, with the secret called `id`; the guest that does is the only one that sees the passphrase.
@@ -121,10 +129,7 @@ impl Source {
         id: &str,
         refused: impl Fn(String) -> CliError,
     ) -> Result<(), CliError> {
-        let passphrase = self.secrets.passphrase(id).map_err(&refused)?;
-        if passphrase.len() > instar_ops::PASSPHRASE_LEN {
-            return Err(refused(format!("a passphrase has {} bytes at most", instar_ops::PASSPHRASE_LEN)));
-        }
+        let passphrase = self.passphrase(id).map_err(&refused)?;
         let request = UnlockRequest { format, expected: None };
         let unlocked = engine.unlock(file, &request, Some(passphrase))?.result;
         unlocked.map(drop).map_err(|error| match CliError::from_op(error, "") {

@@ -50,6 +50,9 @@ pub struct LayerShape {
     pub data_file: bool,
 }
 
+/// Layers without their files.
+pub type LayerShapes = heapless::Vec<LayerShape, MAX_LAYERS>;
+
 /// What [`Companions`] there are, as a guest is told: files are numbered from 0, the image; its data
 /// file follows, if it has one, then each layer with its own data file behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,7 +60,7 @@ pub struct Attached {
     /// Whether there is a data file.
     pub data_file: bool,
     /// The layers, the image's own backing file first.
-    pub layers: heapless::Vec<LayerShape, MAX_LAYERS>,
+    pub layers: LayerShapes,
     /// Whether the image is used without its backing file.
     pub detached: bool,
     /// Whether the passphrase of an encrypted image is known.
@@ -79,8 +82,7 @@ impl Attached {
     /// How many files there are, the image included.
     #[must_use]
     pub fn files(&self) -> u64 {
-        let of_layer = |shape: &LayerShape| 1_u64.saturating_add(u64::from(shape.data_file));
-        self.first_layer().saturating_add(self.layers.iter().map(of_layer).sum())
+        self.first_layer().saturating_add(files_of(&self.layers))
     }
 
     /// How many files there are with those of extents.
@@ -88,4 +90,35 @@ impl Attached {
     pub fn all_files(&self) -> u64 {
         self.files().saturating_add(u64::from(self.extents))
     }
+}
+
+/// What of an encrypted disk is to be written out in plain, as a guest is told: files are numbered from 0, each layer with
+/// its own data file behind it; the file for the plain bytes is the last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revealed {
+    /// The layers, the encrypted image first; none if nothing is to be written.
+    pub layers: LayerShapes,
+    /// First byte of the disk that is meant.
+    pub offset: u64,
+    /// How many bytes are.
+    pub len: u64,
+}
+
+impl Revealed {
+    /// The number of the file for the plain bytes.
+    #[must_use]
+    pub fn plain(&self) -> u64 {
+        files_of(&self.layers)
+    }
+
+    /// The bytes that are meant.
+    #[must_use]
+    pub fn bytes(&self) -> core::ops::Range<u64> {
+        self.offset..self.offset.saturating_add(self.len)
+    }
+}
+
+/// How many files layers are.
+fn files_of(layers: &[LayerShape]) -> u64 {
+    layers.iter().map(|shape| 1_u64.saturating_add(u64::from(shape.data_file))).sum()
 }

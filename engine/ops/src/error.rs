@@ -117,10 +117,8 @@ numbered_errors! {
         337 EncryptedFill => "growing an encrypted image within a longer backing file is supported in whole clusters of version 3 images only",
         /// More layers than a job can have.
         333 ChainTooLong { most } => "the backing chain is longer than {most} files",
-        /// What an encrypted layer holds cannot be read: no job has the key.
-        334 EncryptedLayer => "what an encrypted backing file holds cannot be read here",
-        /// A grow would have to read that.
-        338 EncryptedBehind => "growing an image with an encrypted backing file is supported from whole clusters only",
+        /// An encrypted layer holds some of these bytes of the disk, and this job was not given its key.
+        334 EncryptedLayer { offset, len } => "{len} bytes of an encrypted backing file, from byte {offset} of the disk, cannot be read without its key",
         /// What a compressed cluster holds cannot be unpacked.
         335 CompressedCluster { offset } => "the compressed cluster at offset {offset:#x} cannot be unpacked",
         /// What was to be repaired cannot be, or not as asked.

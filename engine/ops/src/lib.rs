@@ -30,7 +30,9 @@ pub mod wire;
 
 pub use chain::read_layers;
 pub use check::{check, check_with, resize_mended};
-pub use companions::{Attached, Companions, Layer, LayerShape, MAX_EXTENTS, MAX_LAYERS};
+pub use companions::{
+    Attached, Companions, Layer, LayerShape, LayerShapes, MAX_EXTENTS, MAX_LAYERS, Revealed,
+};
 pub use create::{create, create_with};
 pub use damage::Damage;
 pub use disk::Disk;
@@ -50,7 +52,7 @@ pub use report::{
 };
 pub use resize::{resize, resize_with};
 pub use types::*;
-pub use unlock::unlock;
+pub use unlock::{reveal, unlock};
 pub use vmdk::{new_extent_name, new_extents, next_extent_name};
 
 /// What `scratch` must hold at least, in bytes, for every operation on every image. Constant: no

@@ -27,6 +27,13 @@ pub(crate) enum Opened {
     Vmdk(crate::vmdk::Vmdk),
 }
 
+impl Opened {
+    /// Whether it is qcow2.
+    pub(crate) const fn is_qcow2(&self) -> bool {
+        matches!(self, Self::Qcow2(_))
+    }
+}
+
 /// Opens the image on `disk` as the format `named`, or as what it seems to be.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use instar_formats::io::{IoError, ReadAt};
 use instar_formats::qcow2::header::AUTOCLEAR_RAW;
 use instar_formats::qcow2::{Header, Incompatible};
 use instar_planner::{
-    Backing, Patch, PlanError, Preallocation, Request, ResizeAction, Surroundings, Target, Unpack, qcow2, raw,
+    Backing, Patch, PlanError, Request, ResizeAction, Surroundings, Target, Unpack, qcow2, raw,
 };
 
 /// Resizes the image on `disk`, which has no other files; one that has is refused. Every refusal is
@@ -101,9 +101,6 @@ fn resize_qcow2<D: Disk>(
     };
     if let Some(chain) = &chain {
         keyless(header, request, chain.virtual_size())?;
-        if chain.is_encrypted() && reads_behind(header, request, chain.virtual_size()) {
-            return Err(Refusal::EncryptedBehind.into());
-        }
     }
     let mut data_file = companions.data_file.as_deref_mut().map(OnDisk);
     let done = {
@@ -129,15 +126,6 @@ fn keyless(header: &Header, request: &Request, behind: u64) -> Result<(), Refusa
     if header.crypt_method != 0 && grows && !whole { Err(Refusal::EncryptedFill) } else { Ok(()) }
 }
 
-/// Whether a grow may have to read what is behind the image: what precedes the old end in its last cluster.
-fn reads_behind(header: &Header, request: &Request, behind: u64) -> bool {
-    let old = header.virtual_size();
-    let grows = request.resolve(old).is_ok_and(|new| new > old);
-    let marked =
-        behind > old || request.preallocation != Preallocation::Off || header.has(Incompatible::DATA_FILE);
-    grows && marked && header.geometry.in_cluster(old) != 0
-}
-
 fn run<D: Disk>(
     disk: &mut D,
     (header, request): (&Header, &Request),
@@ -145,6 +133,10 @@ fn run<D: Disk>(
     scratch: &mut [u8],
 ) -> Result<ResizeOutcome, PlanError> {
     let plan = qcow2::plan_resize(disk, header, request, around, scratch)?;
+    let behind = plan.reads_behind();
+    if let Some(backing) = around.backing.as_mut().filter(|_| !behind.is_empty()) {
+        backing.admit(behind)?;
+    }
     let beside = around.data_file.is_some();
     let kept = plan.action == ResizeAction::NoOp && header.autoclear & AUTOCLEAR_RAW != 0;
     let file_size_after = plan.run(&mut OnDisk(disk), around, scratch)?;

@@ -1,6 +1,7 @@
 //! What belongs to an image but lies in other files: its backing and its external data file.
 
 use crate::{IoError, PlanError, ReadAt, Target};
+use core::ops::Range;
 
 /// The disk behind an overlay, as a guest of the overlay would read it: the whole chain, resolved.
 pub trait Backing {
@@ -12,6 +13,15 @@ pub trait Backing {
     /// # Errors
     /// [`PlanError`]: a layer of the chain makes no sense, or its device failed.
     fn read(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), PlanError>;
+
+    /// Fails, before anything is written, where [`Self::read`] of these bytes would for want of a key.
+    ///
+    /// # Errors
+    /// [`PlanError`]: a layer is encrypted, makes no sense, or its device failed.
+    fn admit(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
+        let _ = bytes;
+        Ok(())
+    }
 
     /// What unpacks the clusters of the chain, for those of the overlay: the memory that it takes is there once.
     fn unpacker(&mut self) -> Option<&mut dyn Unpack> {

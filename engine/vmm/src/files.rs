@@ -27,6 +27,11 @@ impl<'a> Files<'a> {
         Self { files: vec![image], has_data_file: false, failure: None }
     }
 
+    /// Nothing yet; there is no job without a file.
+    pub const fn none() -> Self {
+        Self { files: Vec::new(), has_data_file: false, failure: None }
+    }
+
     /// The image with its external data file, if it has one.
     pub fn with_data_file(image: Image<'a>, data_file: Option<Image<'a>>) -> Self {
         let has_data_file = data_file.is_some();
@@ -147,7 +152,7 @@ impl<'a> Files<'a> {
     /// be in hundreds of them. Whether it could.
     pub fn flush(&mut self) -> bool {
         let written = self.files.iter_mut().rev().enumerate();
-        let last = written.len() - 1;
+        let last = written.len().saturating_sub(1);
         let mut done = true;
         for (index, file) in written {
             // The image is flushed even if it is only read: somebody may ask for it.

@@ -34,6 +34,7 @@ mod memory;
 mod observe;
 mod operations;
 mod others;
+mod reveal;
 mod segments;
 mod watchdog;
 mod window;

@@ -3,9 +3,10 @@
 use crate::error::VmmError;
 use crate::extents::push_writable;
 use crate::files::Files;
-use crate::image::{Image, file_len};
+use crate::image::Image;
 use crate::limit;
-use instar_ops::{Attached, Format, LayerShape};
+use crate::window::Window;
+use instar_ops::{Attached, Format, LayerShape, LayerShapes, MAX_LAYERS};
 use std::fs::File;
 
 /// The other files of an image.
@@ -27,21 +28,46 @@ pub struct Others<'a> {
 /// A layer of a backing chain.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerFiles<'a> {
-    /// Its file.
-    pub file: &'a File,
+    /// Its file, or the part of one that it is.
+    pub file: Window<'a>,
     /// Its external data file, if it has one.
     pub data_file: Option<&'a File>,
     /// What it is.
     pub format: Format,
 }
 
-fn length(file: &File) -> Result<u64, VmmError> {
-    file_len(file).map_err(|source| VmmError::Host { what: "asking for a file's length", source })
+fn length(file: Window<'_>) -> Result<u64, VmmError> {
+    file.len().map_err(|source| VmmError::Host { what: "asking for a file's length", source })
 }
 
-fn read_only(file: &File) -> Result<Image<'_>, VmmError> {
+fn read_only(file: Window<'_>) -> Result<Image<'_>, VmmError> {
     let len = length(file)?;
-    Ok(Image::new(file, len, limit::read(len), true))
+    Ok(Image::within(file, len, limit::read(len), true))
+}
+
+/// What a guest is told of `layers`.
+///
+/// # Errors
+/// There are more than a job can have.
+pub(crate) fn shapes(layers: &[LayerFiles<'_>]) -> Result<LayerShapes, VmmError> {
+    if layers.len() > MAX_LAYERS {
+        let source = std::io::Error::other("there are too many layers");
+        return Err(VmmError::Host { what: "opening the backing chain", source });
+    }
+    let shape =
+        |layer: &LayerFiles<'_>| LayerShape { format: layer.format, data_file: layer.data_file.is_some() };
+    Ok(layers.iter().map(shape).collect())
+}
+
+/// The files of `layers` in their order, to be read only.
+pub(crate) fn push_layers<'a>(files: &mut Files<'a>, layers: &[LayerFiles<'a>]) -> Result<(), VmmError> {
+    for layer in layers {
+        files.push(read_only(layer.file)?);
+        if let Some(file) = layer.data_file {
+            files.push(read_only(file.into())?);
+        }
+    }
+    Ok(())
 }
 
 impl<'a> Others<'a> {
@@ -54,12 +80,7 @@ impl<'a> Others<'a> {
             Attached { detached: self.detached, unlocked: self.unlocked, ..Attached::default() };
         attached.data_file = self.data_file.is_some();
         attached.extents = u32::try_from(self.extents.len()).unwrap_or(u32::MAX);
-        for layer in &self.layers {
-            let shape = LayerShape { format: layer.format, data_file: layer.data_file.is_some() };
-            let full = || std::io::Error::other("there are too many layers");
-            let what = "opening the backing chain";
-            attached.layers.push(shape).map_err(|_| VmmError::Host { what, source: full() })?;
-        }
+        attached.layers = shapes(&self.layers)?;
         Ok(attached)
     }
 
@@ -75,18 +96,13 @@ impl<'a> Others<'a> {
     ) -> Result<Files<'a>, VmmError> {
         let data_file = match self.data_file {
             Some(file) => {
-                let len = length(file)?;
+                let len = length(file.into())?;
                 Some(Image::new(file, len, as_image(len), false))
             }
             None => None,
         };
         let mut files = Files::with_data_file(image, data_file);
-        for layer in &self.layers {
-            files.push(read_only(layer.file)?);
-            if let Some(file) = layer.data_file {
-                files.push(read_only(file)?);
-            }
-        }
+        push_layers(&mut files, &self.layers)?;
         push_writable(&mut files, &self.extents, as_image)?;
         Ok(files)
     }

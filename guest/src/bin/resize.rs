@@ -2,14 +2,10 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use instar_abi::message::GuestMessage_::Payload;
-use instar_guest::{Device, Files, Guest, SharedDisk, as_disks, operation};
+use instar_guest::{Files, Guest, as_disks, as_layers, operation};
 use instar_ops::{
-    Attached, CheckFinding, Companions, Disk, Layer, MAX_LAYERS, OpError, ReadAt, ResizeOutcome,
-    ResizeRequest, resize_mended, wire,
+    Attached, CheckFinding, Companions, Disk, OpError, ResizeOutcome, ResizeRequest, resize_mended, wire,
 };
-
-/// The files of a layer.
-type LayerDisks<'f> = (SharedDisk<'f, Device>, Option<SharedDisk<'f, Device>>);
 
 fn run(guest: Guest) {
     let request = guest.request(ResizeRequest::from_config);
@@ -30,20 +26,8 @@ fn resize(
 ) -> Result<ResizeOutcome, OpError> {
     let mut own = files.from(attached.files());
     let mut data_file = attached.data_file.then(|| files.disk(Attached::DATA_FILE));
-    let mut number = attached.first_layer();
-    let mut next = || {
-        let disk = files.disk(number);
-        number += 1;
-        disk
-    };
-    let disks = attached.layers.iter().map(|shape| (next(), shape.data_file.then(&mut next)));
-    let mut disks: heapless::Vec<LayerDisks<'_>, MAX_LAYERS> = disks.collect();
-    let layers = disks.iter_mut().zip(&attached.layers).map(|((file, data_file), shape)| Layer {
-        file,
-        data_file: data_file.as_mut().map(|file| file as &mut dyn ReadAt),
-        format: shape.format,
-    });
-    let mut layers: heapless::Vec<Layer<'_>, MAX_LAYERS> = layers.collect();
+    let mut disks = files.layers(attached.first_layer(), &attached.layers);
+    let mut layers = as_layers(&mut disks, &attached.layers);
     let mut extents = as_disks(&mut own);
     let mut companions = Companions {
         data_file: data_file.as_mut().map(|file| file as &mut dyn Disk),

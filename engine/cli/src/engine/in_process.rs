@@ -6,11 +6,12 @@ use super::{Engine, Job};
 use crate::error::CliError;
 use instar_ops::disk::{Direction, IoError, ReadAt};
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, Encryption, ImageInfo,
+    CheckFinding, CheckReport, CheckRequest, Companions, CreateRequest, Disk, Encryption, Format, ImageInfo,
     InfoItem, InfoRequest, Layer, OpError, Refusal, ResizeOutcome, ResizeRequest, SCRATCH_LEN, UnlockRequest,
 };
-use instar_vmm::{Finished, Observer, Others, Window};
+use instar_vmm::{Finished, LayerFiles, Observer, Others, Window};
 use std::fs::File;
+use std::ops::Range;
 use std::time::Instant;
 
 /// The engine that needs nothing.
@@ -30,17 +31,8 @@ impl Engine for InProcess {
     ) -> Job<ResizeOutcome> {
         let mut own = disks_of(&others.extents)?;
         let mut data_file = others.data_file.map(disk).transpose()?;
-        let disks = others.layers.iter().map(|layer| {
-            let data_file = layer.data_file.map(disk).transpose()?;
-            Ok((disk(layer.file)?, data_file, layer.format))
-        });
-        let mut disks: Vec<_> = disks.collect::<Result<_, CliError>>()?;
-        let layers = disks.iter_mut().map(|(file, data_file, format)| Layer {
-            file,
-            data_file: data_file.as_mut().map(|file| file as &mut dyn ReadAt),
-            format: *format,
-        });
-        let mut layers: Vec<_> = layers.collect();
+        let mut disks = layer_disks(&others.layers)?;
+        let mut layers = as_layers(&mut disks);
         let mut extents = as_disks(&mut own);
         let mut companions = Companions {
             data_file: data_file.as_mut().map(|file| file as &mut dyn Disk),
@@ -93,6 +85,20 @@ impl Engine for InProcess {
         self.run(image, |disk, scratch| instar_ops::unlock(disk, request, passphrase, scratch))
     }
 
+    fn reveal(
+        &self,
+        layers: &[LayerFiles<'_>],
+        bytes: &Range<u64>,
+        plain: &File,
+        passphrase: &[u8],
+    ) -> Job<Encryption> {
+        let mut disks = layer_disks(layers)?;
+        let mut layers = as_layers(&mut disks);
+        self.run(plain.into(), |plain, scratch| {
+            instar_ops::reveal(&mut layers, bytes, plain, passphrase, scratch)
+        })
+    }
+
     fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome> {
         let mut extents = disks_of(extents)?;
         self.run(image.into(), |disk, scratch| {
@@ -107,6 +113,27 @@ fn disk(file: &File) -> Result<FileDisk<'_>, CliError> {
 
 fn window(window: Window<'_>) -> Result<FileDisk<'_>, CliError> {
     FileDisk::new(window).map_err(|e| CliError::Refused(e.to_string()))
+}
+
+/// The file of a layer, the layer's data file, and its format.
+type LayerDisk<'f> = (FileDisk<'f>, Option<FileDisk<'f>>, Format);
+
+fn layer_disks<'f>(layers: &[LayerFiles<'f>]) -> Result<Vec<LayerDisk<'f>>, CliError> {
+    let disks = |layer: &LayerFiles<'f>| {
+        let data_file = layer.data_file.map(disk).transpose()?;
+        Ok((window(layer.file)?, data_file, layer.format))
+    };
+    layers.iter().map(disks).collect()
+}
+
+/// Files as an operation takes those of layers.
+fn as_layers<'d>(disks: &'d mut [LayerDisk<'_>]) -> Vec<Layer<'d>> {
+    let layers = disks.iter_mut().map(|(file, data_file, format)| Layer {
+        file,
+        data_file: data_file.as_mut().map(|file| file as &mut dyn ReadAt),
+        format: *format,
+    });
+    layers.collect()
 }
 
 fn disks_of<'f>(files: &[&'f File]) -> Result<Vec<FileDisk<'f>>, CliError> {

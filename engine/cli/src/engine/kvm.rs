@@ -5,8 +5,9 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
     ResizeOutcome, ResizeRequest, UnlockRequest,
 };
-use instar_vmm::{Kvm, Others, Window};
+use instar_vmm::{Kvm, LayerFiles, Others, Window};
 use std::fs::File;
+use std::ops::Range;
 
 impl Engine for Kvm {
     fn resize(
@@ -45,6 +46,16 @@ impl Engine for Kvm {
         passphrase: Option<&[u8]>,
     ) -> Job<Encryption> {
         Ok(Kvm::unlock(self, image, request, passphrase)?)
+    }
+
+    fn reveal(
+        &self,
+        layers: &[LayerFiles<'_>],
+        bytes: &Range<u64>,
+        plain: &File,
+        passphrase: &[u8],
+    ) -> Job<Encryption> {
+        Ok(Kvm::reveal(self, layers, bytes, plain, passphrase)?)
     }
 
     fn create(&self, image: &File, extents: &[&File], request: &CreateRequest) -> Job<ResizeOutcome> {

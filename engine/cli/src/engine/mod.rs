@@ -11,8 +11,9 @@ use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
     ResizeOutcome, ResizeRequest, UnlockRequest,
 };
-use instar_vmm::{Finished, Observer, Others, Window};
+use instar_vmm::{Finished, LayerFiles, Observer, Others, Window};
 use std::fs::File;
+use std::ops::Range;
 
 /// What may come of a job: its end, or the reason why there is none.
 pub type Job<T> = Result<Finished<T>, CliError>;
@@ -67,6 +68,19 @@ pub trait Engine {
         image: Window<'_>,
         request: &UnlockRequest,
         passphrase: Option<&[u8]>,
+    ) -> Job<Encryption>;
+
+    /// Writes `bytes` of the disk that `layers` are to the same place of `plain`. The first of them is encrypted, and
+    /// `passphrase` opens it.
+    ///
+    /// # Errors
+    /// [`CliError`] if the job did not come to an end.
+    fn reveal(
+        &self,
+        layers: &[LayerFiles<'_>],
+        bytes: &Range<u64>,
+        plain: &File,
+        passphrase: &[u8],
     ) -> Job<Encryption>;
 
     /// Lays out a new image in the empty file `image`, open for reading and writing, and in empty `extents`.

@@ -3,7 +3,6 @@
 use super::luks::LuksData;
 use super::node::{Described, flags, text};
 use super::vmdk::VmdkData;
-use crate::image::format_name;
 use crate::version::QemuVersion;
 use instar_ops::{Qcow2Info, Snapshot};
 use serde::Serialize;
@@ -121,7 +120,7 @@ fn format_node(image: &Described<'_>) -> Node {
     Node {
         children: (image.version >= QemuVersion::CHILDREN).then(|| children(image)),
         filename: image.name.image_text(),
-        format: format_name(info.format),
+        format: image.driver(),
         virtual_size: info.virtual_size,
         actual_size: image.all_disk_size(),
         cluster_size: info.cluster_size,
@@ -143,7 +142,9 @@ fn specific(image: &Described<'_>) -> Option<Specific> {
     match (&image.info.qcow2, &image.info.luks) {
         (Some(info), _) => Some(Specific::Qcow2(qcow2(info, image))),
         (None, Some(luks)) => Some(Specific::Luks(LuksData::new(luks, false, detached))),
-        (None, None) => None,
+        (None, None) => {
+            (image.is_file && image.version >= QemuVersion::CHILDREN).then_some(Specific::File {})
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use super::luks::LuksData;
 use super::node::{Described, flags, text};
 use super::snapshots;
 use super::vmdk::VmdkData;
-use crate::image::format_name;
 use crate::message::printable;
 use crate::version::QemuVersion;
 use instar_ops::{Bitmap, Qcow2Info};
@@ -46,7 +45,7 @@ fn head(image: &Described<'_>) -> String {
     let info = image.info;
     let mut out = String::new();
     line(&mut out, "image", &printable(&image.name.image_text()));
-    line(&mut out, "file format", format_name(info.format));
+    line(&mut out, "file format", image.driver());
     let size = info.virtual_size;
     line(&mut out, "virtual size", &format!("{} ({size} bytes)", human(size)));
     line(&mut out, "disk size", &human(image.all_disk_size()));

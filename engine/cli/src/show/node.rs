@@ -1,5 +1,7 @@
 //! What `info` shows of an image: what its metadata says and what the host says.
 
+use crate::image::format_name;
+use crate::image_opts::FILE_DRIVER;
 use crate::name::ImageName;
 use crate::version::QemuVersion;
 use instar_ops::{Bitmap, Extent, ImageInfo, InfoItem, Snapshot};
@@ -25,11 +27,18 @@ pub struct Described<'a> {
     pub parts: &'a [(PathBuf, u64, u64)],
     /// Length in bytes of each raw layer between the file and the format, from below.
     pub layers: &'a [u64],
+    /// Whether it is the file itself, and not a raw image in it.
+    pub is_file: bool,
     /// Which version of `qemu-img` to answer like.
     pub version: QemuVersion,
 }
 
 impl Described<'_> {
+    /// What is above all other nodes: a format, or the file.
+    pub const fn driver(&self) -> &'static str {
+        if self.is_file { FILE_DRIVER } else { format_name(self.info.format) }
+    }
+
     /// The internal snapshots, in the image's order.
     pub fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
         self.items.iter().filter_map(|item| match item {
@@ -62,6 +71,9 @@ impl Described<'_> {
     /// The nodes below the format by name, each with path, length in whole sectors and space. QEMU lists the one
     /// that it opened last first.
     pub fn nodes(&self) -> Vec<(String, String, u64, u64)> {
+        if self.is_file {
+            return Vec::new();
+        }
         let whole = |len: u64| len.checked_next_multiple_of(SECTOR).unwrap_or(len);
         let part = |(n, (path, len, size)): (usize, &(PathBuf, u64, u64))| {
             (format!("extents.{n}"), path.to_string_lossy().into_owned(), whole(*len), *size)

@@ -19,8 +19,10 @@ mod qed;
 mod repair;
 mod resize;
 mod scale;
+mod sealed;
 mod snapshots;
 mod space;
+mod stored;
 mod usage;
 mod vhdx;
 mod vmdk;
@@ -60,11 +62,13 @@ fn main() -> ExitCode {
         group.extend(snapshots::trials(engine));
         group.extend(windows::trials(engine));
         group.extend(space::trials(engine));
+        group.extend(stored::trials(engine));
         group.extend(vhdx::trials(engine));
         group.extend(vmdk::trials(engine));
         group.extend(vpc::trials(engine));
         group = group.into_iter().map(|t| unless(missing, t)).collect();
         group.extend(encrypted::trials(engine, missing));
+        group.extend(sealed::trials(engine, missing));
         if engine == Engine::InProcess && Engine::Kvm.missing().is_none() && !all {
             group = group.into_iter().enumerate().map(sparing).collect();
         }

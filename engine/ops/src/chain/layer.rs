@@ -2,6 +2,7 @@
 
 use super::mapping::{Found, Mapping, Source};
 use super::qed::QedMapping;
+use super::sealed::{self, Unseal};
 use super::vhd::VhdMapping;
 use super::vhdx::VhdxMapping;
 use crate::open::{Opened, open};
@@ -10,9 +11,18 @@ use instar_formats::qcow2::header::SECTOR;
 use instar_formats::qcow2::{Geometry, Header, Incompatible};
 
 /// A layer that is open.
-pub struct Reader<'c> {
+pub struct Reader<'c, K> {
     size: u64,
     kind: Kind<'c>,
+    lock: Lock<'c, K>,
+}
+
+/// Whether what a layer holds is encrypted.
+enum Lock<'c, K> {
+    None,
+    /// Whoever has opened it has unlocked it, too, and kept the key.
+    Shut,
+    Open(&'c K),
 }
 
 enum Kind<'c> {
@@ -21,8 +31,8 @@ enum Kind<'c> {
     Qed(QedMapping<'c>),
     Vhd(VhdMapping<'c>),
     Vhdx(VhdxMapping<'c>),
-    /// Whoever has opened it has unlocked it, too, and kept the key. Its size is all that is known of it.
-    Encrypted,
+    /// LUKS, whose disk begins at this byte.
+    Luks(u64),
 }
 
 /// How the clusters of a layer are packed.
@@ -34,12 +44,13 @@ pub struct Clusters {
     pub zstd: bool,
 }
 
-impl<'c> Reader<'c> {
-    /// Opens `layer`, as the format that it is said to be; `table` is what it keeps of its tables.
+impl<'c, K: Unseal> Reader<'c, K> {
+    /// Opens `layer`, as the format that it is said to be, with its `key` if it is encrypted and that is known; `table`
+    /// is what it keeps of its tables.
     ///
     /// # Errors
     /// It is not what it is said to be, or its device failed.
-    pub fn open(layer: &mut Layer<'_>, table: &'c mut [u8]) -> Result<Self, LayerError> {
+    pub fn open(layer: &mut Layer<'_>, key: Option<&'c K>, table: &'c mut [u8]) -> Result<Self, LayerError> {
         let opened = open(&mut layer.file, Some(layer.format)).map_err(|error| match error {
             OpError::Image(e) => LayerError::Image(e),
             OpError::Io(e) => LayerError::Io(e),
@@ -47,36 +58,37 @@ impl<'c> Reader<'c> {
             // Neither a request nor another layer is looked at.
             OpError::Resize(_) | OpError::Layer { .. } => LayerError::Refused(Refusal::BackingClosed),
         })?;
-        match opened {
+        let encrypted = match &opened {
+            Opened::Luks(_) => true,
+            Opened::Qcow2(header) => header.crypt_method != 0,
+            _ => false,
+        };
+        let lock = match key {
+            _ if !encrypted => Lock::None,
+            Some(key) => Lock::Open(key),
+            None => Lock::Shut,
+        };
+        let (size, kind) = match opened {
             Opened::Raw => {
                 let len = layer.file.len();
-                let size = len.checked_next_multiple_of(SECTOR).unwrap_or(len);
-                Ok(Self { size, kind: Kind::Raw })
+                (len.checked_next_multiple_of(SECTOR).unwrap_or(len), Kind::Raw)
             }
             Opened::Qcow2(header) => {
                 admit(&header, layer)?;
-                if header.crypt_method != 0 {
-                    return Ok(Self { size: header.virtual_size(), kind: Kind::Encrypted });
-                }
-                let mapping = Mapping::new(&header, table);
-                Ok(Self { size: header.virtual_size(), kind: Kind::Qcow2(mapping) })
+                (header.virtual_size(), Kind::Qcow2(Mapping::new(&header, table)))
             }
             Opened::Vhdx => {
                 let (mapping, size) = VhdxMapping::open(layer.file, table)?;
-                Ok(Self { size, kind: Kind::Vhdx(mapping) })
+                (size, Kind::Vhdx(mapping))
             }
-            Opened::Vhd(image) => {
-                Ok(Self { size: image.virtual_size(), kind: Kind::Vhd(VhdMapping::open(&image, table)?) })
-            }
+            Opened::Vhd(image) => (image.virtual_size(), Kind::Vhd(VhdMapping::open(&image, table)?)),
             Opened::Luks(header) => {
-                let size = header.virtual_size(layer.file.len())?;
-                Ok(Self { size, kind: Kind::Encrypted })
+                (header.virtual_size(layer.file.len())?, Kind::Luks(header.payload_offset))
             }
-            Opened::Vmdk(_) => Err(Refusal::LayerFormat.into()),
-            Opened::Qed(header) => {
-                Ok(Self { size: header.image_size, kind: Kind::Qed(QedMapping::new(header, table)) })
-            }
-        }
+            Opened::Vmdk(_) => return Err(Refusal::LayerFormat.into()),
+            Opened::Qed(header) => (header.image_size, Kind::Qed(QedMapping::new(header, table))),
+        };
+        Ok(Self { size, kind, lock })
     }
 
     /// Its virtual size in bytes.
@@ -84,16 +96,16 @@ impl<'c> Reader<'c> {
         self.size
     }
 
-    /// Whether what it holds cannot be read.
-    pub const fn is_encrypted(&self) -> bool {
-        matches!(self.kind, Kind::Encrypted)
+    /// Whether what it has a place for cannot be read.
+    pub const fn is_sealed(&self) -> bool {
+        matches!(self.lock, Lock::Shut)
     }
 
     /// How its clusters are packed.
     pub const fn clusters(&self) -> Clusters {
         match &self.kind {
             // Nothing there is compressed.
-            Kind::Raw | Kind::Qed(_) | Kind::Vhd(_) | Kind::Vhdx(_) | Kind::Encrypted => {
+            Kind::Raw | Kind::Qed(_) | Kind::Vhd(_) | Kind::Vhdx(_) | Kind::Luks(_) => {
                 Clusters { size: SECTOR, zstd: false }
             }
             Kind::Qcow2(mapping) => mapping.clusters(),
@@ -111,18 +123,28 @@ impl<'c> Reader<'c> {
             Kind::Qed(mapping) => mapping.find(layer.file, offset, len),
             Kind::Vhd(mapping) => mapping.find(layer.file, offset, len),
             Kind::Vhdx(mapping) => mapping.find(layer.file, offset, len),
-            Kind::Encrypted => Err(Refusal::EncryptedLayer.into()),
+            Kind::Luks(first) => Ok(Found { source: Source::At(first.saturating_add(offset)), len }),
         }
     }
 
-    /// Reads guest data from where [`Self::find`] has found it.
+    /// Reads what the disk has at byte `guest` from byte `host`, where [`Self::find`] has found it.
     ///
     /// # Errors
-    /// The device's.
-    pub fn read(&self, layer: &mut Layer<'_>, host: u64, buf: &mut [u8]) -> Result<(), LayerError> {
-        match (&self.kind, &mut layer.data_file) {
-            (Kind::Qcow2(mapping), Some(file)) if mapping.is_beside() => Ok(file.read_at(host, buf)?),
-            _ => Ok(layer.file.read_at(host, buf)?),
+    /// It is encrypted, and its key is not here; or the device's.
+    pub fn read(
+        &self,
+        layer: &mut Layer<'_>,
+        (guest, host): (u64, u64),
+        buf: &mut [u8],
+    ) -> Result<(), LayerError> {
+        let file = match (&self.kind, &mut layer.data_file) {
+            (Kind::Qcow2(mapping), Some(file)) if mapping.is_beside() => &mut **file,
+            _ => &mut *layer.file,
+        };
+        match &self.lock {
+            Lock::None => Ok(file.read_at(host, buf)?),
+            Lock::Shut => Err(Refusal::EncryptedLayer { offset: guest, len: buf.len() as u64 }.into()),
+            Lock::Open(key) => sealed::read(file, *key, (guest, host), buf),
         }
     }
 }

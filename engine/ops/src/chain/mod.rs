@@ -10,18 +10,21 @@
 mod layer;
 mod mapping;
 mod qed;
+mod sealed;
 mod unpack;
 mod vhd;
 mod vhdx;
 mod zstd;
 
 use crate::{Layer, LayerError, MAX_LAYERS, OpError, Refusal};
+use core::ops::Range;
 use instar_formats::ImageError;
 use instar_formats::bytes::index;
 use instar_formats::io::{Direction, IoError};
 use instar_planner::{Backing, PlanError, Unpack};
 use layer::Reader;
-use mapping::Source;
+use mapping::{Found, Source};
+pub(crate) use sealed::{NoKey, Unseal};
 pub(crate) use unpack::Unpacker;
 
 /// Bytes of scratch for pieces of L2 tables, shared by all layers.
@@ -29,10 +32,10 @@ const TABLES: usize = 1 << 20;
 /// Most bytes of an L2 table that a layer keeps.
 const MOST: usize = 64 << 10;
 
-/// The layers, opened.
-pub(crate) struct Chain<'c, 'a> {
+/// The layers, opened, with the key of the first one perhaps.
+pub(crate) struct Chain<'c, 'a, K = NoKey> {
     layers: &'c mut [Layer<'a>],
-    readers: heapless::Vec<Reader<'c>, MAX_LAYERS>,
+    readers: heapless::Vec<Reader<'c, K>, MAX_LAYERS>,
     unpacker: Unpacker<'c>,
     failure: Option<(u32, LayerError)>,
 }
@@ -51,6 +54,20 @@ impl<'c, 'a> Chain<'c, 'a> {
     /// # Errors
     /// [`OpError::Layer`]: one makes no sense, or its device failed.
     pub fn open(layers: &'c mut [Layer<'a>], scratch: &'c mut [u8]) -> Result<Self, OpError> {
+        Self::open_with(layers, None, scratch)
+    }
+}
+
+impl<'c, 'a, K: Unseal> Chain<'c, 'a, K> {
+    /// As [`Chain::open`], with the key of the first layer, if that is encrypted and there is one.
+    ///
+    /// # Errors
+    /// As [`Chain::open`].
+    pub fn open_with(
+        layers: &'c mut [Layer<'a>],
+        key: Option<&'c K>,
+        scratch: &'c mut [u8],
+    ) -> Result<Self, OpError> {
         let too_long = Refusal::ChainTooLong { most: MAX_LAYERS as u64 };
         let (mut tables, rest) = scratch.split_at_mut_checked(TABLES).unwrap_or_default();
         let each = TABLES.checked_div(layers.len()).unwrap_or(MOST).min(MOST) & !511;
@@ -59,15 +76,10 @@ impl<'c, 'a> Chain<'c, 'a> {
             let (table, later) = tables.split_at_mut_checked(each).unwrap_or_default();
             tables = later;
             let failed = |error| OpError::Layer { layer: number(at), error };
-            let reader = Reader::open(layer, table).map_err(failed)?;
+            let reader = Reader::open(layer, key.filter(|_| at == 0), table).map_err(failed)?;
             readers.push(reader).map_err(|_| too_long)?;
         }
         Ok(Self { layers, readers, unpacker: Unpacker::new(rest), failure: None })
-    }
-
-    /// Whether some of the disk cannot be read: a layer is encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.readers.iter().any(Reader::is_encrypted)
     }
 
     /// What went wrong in which layer, if anything did; else `error`.
@@ -78,37 +90,70 @@ impl<'c, 'a> Chain<'c, 'a> {
         }
     }
 
-    /// Reads a piece from the start of `buf`, and says how long it is: not 0 unless `buf` is empty.
-    fn piece(&mut self, offset: u64, buf: &mut [u8]) -> Result<usize, (usize, LayerError)> {
-        let mut len = buf.len() as u64;
+    /// Which layer has the bytes from `offset` on, and where; `None` for zeros that none has. It is for `most` bytes at
+    /// most, and for more than 0 of them.
+    fn find(&mut self, offset: u64, most: u64) -> Result<(Option<usize>, Found), (usize, LayerError)> {
+        let mut len = most;
         for (at, (layer, reader)) in self.layers.iter_mut().zip(&mut self.readers).enumerate() {
             let Some(there) = reader.size().checked_sub(offset).filter(|there| *there > 0) else {
                 break;
             };
-            let failed = |error| (at, error);
-            let found = reader.find(layer, offset, len.min(there)).map_err(failed)?;
-            len = found.len;
-            let part = buf.get_mut(..index(len)).unwrap_or_default();
-            match found.source {
-                Source::Below => continue,
-                Source::Zeros => part.fill(0),
-                Source::At(host) => reader.read(layer, host, part).map_err(failed)?,
-                Source::Packed { host, packed, skip } => {
-                    let packed = unpack::Packed { layer: at, host, len: packed, of: reader.clusters() };
-                    let cluster = self.unpacker.get(layer.file, packed).map_err(failed)?;
-                    let from = cluster.get(index(skip)..).unwrap_or_default();
-                    part.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-                }
+            let found = reader.find(layer, offset, len.min(there)).map_err(|error| (at, error))?;
+            if found.source != Source::Below {
+                return Ok((Some(at), found));
             }
-            return Ok(part.len());
+            len = found.len;
         }
+        Ok((None, Found { source: Source::Zeros, len }))
+    }
+
+    /// Reads a piece from the start of `buf`, and says how long it is: not 0 unless `buf` is empty.
+    fn piece(&mut self, offset: u64, buf: &mut [u8]) -> Result<usize, (usize, LayerError)> {
+        let (at, Found { source, len }) = self.find(offset, buf.len() as u64)?;
         let part = buf.get_mut(..index(len)).unwrap_or_default();
-        part.fill(0);
+        let of = at.and_then(|at| Some((at, self.layers.get_mut(at)?, self.readers.get(at)?)));
+        let Some((at, layer, reader)) = of else {
+            part.fill(0);
+            return Ok(part.len());
+        };
+        let failed = |error| (at, error);
+        match source {
+            Source::Below | Source::Zeros => part.fill(0),
+            Source::At(host) => reader.read(layer, (offset, host), part).map_err(failed)?,
+            Source::Packed { host, packed, skip } => {
+                let packed = unpack::Packed { layer: at, host, len: packed, of: reader.clusters() };
+                let cluster = self.unpacker.get(layer.file, packed).map_err(failed)?;
+                let from = cluster.get(index(skip)..).unwrap_or_default();
+                part.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
         Ok(part.len())
+    }
+
+    /// Refuses `bytes` of the disk if any of them is in an encrypted layer whose key is not here.
+    fn sealed(&mut self, bytes: &Range<u64>) -> Result<(), (usize, LayerError)> {
+        let len = bytes.end.saturating_sub(bytes.start);
+        let sealed = Refusal::EncryptedLayer { offset: bytes.start, len };
+        let mut at = bytes.start;
+        while at < bytes.end {
+            let (layer, found) = self.find(at, bytes.end.saturating_sub(at))?;
+            let shut = |at: usize| self.readers.get(at).is_some_and(Reader::is_sealed);
+            match (layer, found.source) {
+                (Some(layer), Source::At(_)) if shut(layer) => return Err((layer, sealed.into())),
+                _ => at = at.saturating_add(found.len.max(1)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what went wrong for [`Self::blame`].
+    fn failed(&mut self, (layer, error): (usize, LayerError), offset: u64, len: u64) -> PlanError {
+        self.failure = self.failure.or(Some((number(layer), error)));
+        as_plan_error(error, offset, len)
     }
 }
 
-impl Backing for Chain<'_, '_> {
+impl<K: Unseal> Backing for Chain<'_, '_, K> {
     fn virtual_size(&self) -> u64 {
         self.readers.first().map_or(0, Reader::size)
     }
@@ -118,15 +163,17 @@ impl Backing for Chain<'_, '_> {
         while !rest.is_empty() {
             let done = match self.piece(at, rest) {
                 Ok(done) => done.max(1),
-                Err((layer, error)) => {
-                    self.failure = self.failure.or(Some((number(layer), error)));
-                    return Err(as_plan_error(error, at, rest.len()));
-                }
+                Err(why) => return Err(self.failed(why, at, rest.len() as u64)),
             };
             at = at.saturating_add(done as u64);
             rest = rest.get_mut(done..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    fn admit(&mut self, bytes: Range<u64>) -> Result<(), PlanError> {
+        let len = bytes.end.saturating_sub(bytes.start);
+        self.sealed(&bytes).map_err(|why| self.failed(why, bytes.start, len))
     }
 
     fn unpacker(&mut self) -> Option<&mut dyn Unpack> {
@@ -135,13 +182,11 @@ impl Backing for Chain<'_, '_> {
 }
 
 /// What a planner is told; [`Chain::blame`] knows better.
-fn as_plan_error(error: LayerError, offset: u64, len: usize) -> PlanError {
+fn as_plan_error(error: LayerError, offset: u64, len: u64) -> PlanError {
     match error {
         LayerError::Image(e) => e.into(),
         LayerError::Io(e) => e.into(),
-        LayerError::Refused(_) => {
-            IoError { direction: Direction::Read, offset, len: len as u64, errno: 0 }.into()
-        }
+        LayerError::Refused(_) => IoError { direction: Direction::Read, offset, len, errno: 0 }.into(),
     }
 }
 

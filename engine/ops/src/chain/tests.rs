@@ -101,7 +101,7 @@ fn an_error_names_its_layer() {
     let mut beside = fresh_qcow2();
     beside.put64(72, 4);
     bad(&mut [(beside, Format::Qcow2)], 0);
-    let mut encrypted = fresh_qcow2();
+    let mut encrypted = image(&[(0, COPIED | DATA as u64)], &[7; CLUSTER]);
     encrypted.put32(32, 2);
     bad(&mut [(encrypted, Format::Qcow2)], 0);
 }
@@ -168,4 +168,33 @@ fn a_qed_layer_between_others() {
     files[1].0.put(CLUSTER, &[1]);
     let error = LayerError::Image(ImageError::L1Entry { entry: l2 as u64 | 1, index: 0 });
     assert_eq!(read(&mut files, 0, 1), Err(OpError::Layer { layer: 1, error }));
+}
+
+/// `crypt_method` ("Header"): where it is, and AES.
+const CRYPT_METHOD: usize = 32;
+const AES: u32 = 1;
+
+#[test]
+fn an_encrypted_layer_is_missed_only_where_it_has_something() {
+    // Cluster 0 of the second layer has a place, cluster 1 is zeros, cluster 2 is below.
+    let mut sealed = image(&[(0, COPIED | DATA as u64), (1, 1)], &[7; CLUSTER]);
+    sealed.put32(CRYPT_METHOD, AES);
+    let mut files = [(fresh_qcow2(), Format::Qcow2), (sealed, Format::Qcow2), (raw(1 << 20, 5), Format::Raw)];
+    let mut layers: Vec<Layer<'_>> = files
+        .iter_mut()
+        .map(|(file, format)| Layer { file: file as &mut dyn ReadAt, data_file: None, format: *format })
+        .collect();
+    let mut scratch = std::vec![0; Chain::SCRATCH_LEN];
+    let mut chain = Chain::open(&mut layers, &mut scratch).unwrap();
+    let (cluster, mut out) = (CLUSTER as u64, [0xee; 4]);
+    chain.admit(cluster..cluster * 3).unwrap();
+    chain.read(cluster * 2 - 2, &mut out).unwrap();
+    assert_eq!(out, [0, 0, 5, 5]);
+    let missed =
+        |offset, len| OpError::Layer { layer: 1, error: Refusal::EncryptedLayer { offset, len }.into() };
+    let error = chain.admit(cluster - 1..cluster * 3).unwrap_err();
+    assert_eq!(chain.blame(error), missed(cluster - 1, cluster * 2 + 1));
+    chain.failure = None;
+    let error = chain.read(0, &mut out).unwrap_err();
+    assert_eq!(chain.blame(error), missed(0, 4));
 }

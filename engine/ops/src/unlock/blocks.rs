@@ -5,12 +5,12 @@ use aes::cipher::consts::U16;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, typenum::Unsigned};
 use aes::{Aes128, Aes192, Aes256};
 use cast5::Cast5;
-use instar_formats::luks::{Cipher, Header, Mode};
+use instar_formats::luks::{Cipher, Mode};
 use serpent::Serpent;
 use twofish::Twofish;
 use xts_mode::Xts128;
 
-use super::sectors::SECTOR;
+use super::sectors::{SECTOR, Scheme};
 
 /// Bytes of the longest block.
 pub const MAX_BLOCK: usize = 16;
@@ -62,13 +62,13 @@ fn encrypt_with<C: Blocks>(key: &[u8], data: &mut [u8; MAX_BLOCK]) {
 }
 
 /// Decrypts whole sectors, numbered from 0.
-pub fn sectors(header: &Header, key: &[u8], data: &mut [u8], vectors: Vectors<'_>) -> Result<(), ImageError> {
+pub fn sectors(scheme: &Scheme, key: &[u8], data: &mut [u8], vectors: Vectors<'_>) -> Result<(), ImageError> {
     let unfit = ImageError::LuksKeyLen { bytes: key.len() as u64 };
-    if header.mode == Mode::Xts {
-        let (first, second) = key.split_at_checked(header.cipher_key_len()).ok_or(unfit)?;
-        return with!(wide header.cipher, first, xts((first, second), data, vectors), Err(ImageError::LuksXts));
+    if scheme.mode == Mode::Xts {
+        let (first, second) = key.split_at_checked(key.len() / 2).ok_or(unfit)?;
+        return with!(wide scheme.cipher, first, xts((first, second), data, vectors), Err(ImageError::LuksXts));
     }
-    with!(header.cipher, key, chained(header.mode, key, data, vectors), Err(unfit))
+    with!(scheme.cipher, key, chained(scheme.mode, key, data, vectors), Err(unfit))
 }
 
 fn xts<C: Blocks + BlockSizeUser<BlockSize = U16>>(

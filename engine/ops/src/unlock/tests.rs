@@ -1,9 +1,12 @@
 //! Vectors of published standards, and a volume that this module's own inverse makes.
 
+use super::slots::{DIGEST, MAX_KEY, master_key};
 use super::*;
-use crate::testing::MemDisk;
+use crate::testing::{CLUSTER, L1, MemDisk, fresh_qcow2};
+use crate::{Format, Layer, Refusal};
 use instar_formats::bytes::{put, put_be32};
 use instar_formats::luks::{Cipher, HEADER_LEN, Hash};
+use instar_formats::qcow2::entry::COPIED;
 
 extern crate std;
 use std::vec;
@@ -87,4 +90,51 @@ fn another_encryption_than_expected_is_refused() {
     }
     let mut raw = MemDisk::new(4096);
     assert_eq!(unlock(&mut raw, &UnlockRequest::default(), None, &mut []), Ok(Encryption::None));
+}
+
+/// One sector of a disk, encrypted as qcow2's own encryption has it: chained from the number of the sector.
+fn aes_sector(key: &[u8; 16], number: u64, plain: u8) -> [u8; SECTOR] {
+    let (mut sector, mut before) = ([0; SECTOR], [0; 16]);
+    before[..8].copy_from_slice(&number.to_le_bytes());
+    for block in sector.chunks_exact_mut(16) {
+        let mut text = before.map(|byte| byte ^ plain);
+        blocks::encrypt(Cipher::Aes, key, &mut text);
+        block.copy_from_slice(&text);
+        before = text;
+    }
+    sector
+}
+
+#[test]
+fn what_an_overlay_must_keep_is_written_where_it_belongs() {
+    const DATA: usize = 5 * CLUSTER;
+    let mut disk = fresh_qcow2();
+    disk.bytes.resize(DATA, 0);
+    let key = *b"pw\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let first = (CLUSTER / SECTOR) as u64;
+    for number in 0..4 {
+        disk.bytes.extend(aes_sector(&key, first + number, 0x40 + u8::try_from(number).unwrap()));
+    }
+    let mut disk = MemDisk::from(disk.bytes);
+    disk.put32(32, 1);
+    disk.put64(L1, COPIED | (4 * CLUSTER) as u64);
+    disk.put64(4 * CLUSTER + 8, COPIED | DATA as u64);
+    let mut below = disk.clone();
+    fn layer(file: &mut MemDisk) -> Layer<'_> {
+        Layer { file, data_file: None, format: Format::Qcow2 }
+    }
+    let (start, mut plain, mut scratch) = (CLUSTER as u64, MemDisk::new(0), vec![1; crate::SCRATCH_LEN]);
+    let bytes = start + 500..start + 1300;
+    let done = reveal(&mut [layer(&mut disk)], &bytes, &mut plain, b"pw", &mut scratch);
+    assert_eq!(done, Ok(Encryption::Aes));
+    let expected = [vec![0; CLUSTER + 500], vec![0x40; 12], vec![0x41; 512], vec![0x42; 276]].concat();
+    assert!(plain.bytes == expected, "not the bytes of the disk");
+    assert!(scratch.iter().all(|b| *b == 0), "the disk is still there");
+    // The layer behind has another key, and cluster 1.
+    disk.put64(4 * CLUSTER + 8, 0);
+    let mut plain = MemDisk::new(0);
+    let refused = reveal(&mut [layer(&mut disk), layer(&mut below)], &bytes, &mut plain, b"pw", &mut scratch);
+    let error = Refusal::EncryptedLayer { offset: start + 500, len: 800 }.into();
+    assert_eq!(refused, Err(OpError::Layer { layer: 1, error }));
+    assert!(plain.bytes.is_empty(), "it has written before it refused");
 }

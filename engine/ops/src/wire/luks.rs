@@ -1,14 +1,14 @@
 //! Unlocking, and what there is to say of a LUKS header.
 
-use crate::{Encryption, LuksInfo, LuksSlot, OpError, UnlockRequest};
+use crate::{Encryption, LuksInfo, LuksSlot, MAX_LAYERS, OpError, Revealed, UnlockRequest};
 use instar_abi::config::Header;
 use instar_abi::message::{LuksMessage, LuksSlotMessage, UnlockResultMessage};
 use instar_abi::unlock::{PASSPHRASE_LEN, UnlockConfig, encryption};
 use instar_formats::luks::{Cipher, Hash, IvGen, Mode, SLOTS};
-use zerocopy::little_endian::U32;
+use zerocopy::little_endian::{U32, U64};
 
 use super::answer::{error_from_wire, error_to_wire};
-use super::request::{named_from_config, named_to_config};
+use super::request::{layers_from_config, layers_to_config, named_from_config, named_to_config};
 
 /// `plain`, `plain64` and `essiv` on the wire.
 const IVGENS: [u32; 3] = [1, 2, 3];
@@ -43,6 +43,11 @@ impl UnlockRequest {
             expected: U32::new(self.expected.map_or(encryption::ANY, encryption_to_wire)),
             has_passphrase: U32::new(u32::from(passphrase.is_some())),
             passphrase_len: U32::new(u32::try_from(text.len()).ok()?),
+            reveal_offset: U64::ZERO,
+            reveal_len: U64::ZERO,
+            layers: U32::ZERO,
+            reserved: U32::ZERO,
+            chain: [0; MAX_LAYERS],
             passphrase: page,
         })
     }
@@ -55,6 +60,25 @@ impl UnlockRequest {
             number => Some(encryption_from_wire(number)?),
         };
         Some(Self { format: named_from_config(config.format)?, expected })
+    }
+}
+
+impl Revealed {
+    /// The request as the guest reads it; `None` for a passphrase that is too long for it.
+    #[must_use]
+    pub fn to_config(&self, passphrase: &[u8]) -> Option<UnlockConfig> {
+        let format = self.layers.first().map(|layer| layer.format);
+        let mut config = UnlockRequest { format, expected: None }.to_config(Some(passphrase))?;
+        (config.layers, config.chain) = layers_to_config(&self.layers);
+        (config.reveal_offset, config.reveal_len) = (U64::new(self.offset), U64::new(self.len));
+        Some(config)
+    }
+
+    /// The inverse of [`Self::to_config`], without the passphrase; `None` if a number means nothing.
+    #[must_use]
+    pub fn from_config(config: &UnlockConfig) -> Option<Self> {
+        let layers = layers_from_config(config.layers, &config.chain)?;
+        Some(Self { layers, offset: config.reveal_offset.get(), len: config.reveal_len.get() })
     }
 }
 

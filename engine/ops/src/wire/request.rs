@@ -4,8 +4,8 @@ use super::create::{
     CREATE_FLAGS, create_flags_of, vhd, vhdx, vmdk, vmdk_adapter_to_config, vmdk_subformat_to_config,
 };
 use crate::{
-    Attached, CheckRequest, CreateRequest, Format, Identity, InfoRequest, LayerShape, LinkName, Links,
-    MAX_LAYERS, Preallocation, Qcow2Options, Repair, ResizeRequest, SizeRequest,
+    Attached, CheckRequest, CreateRequest, Format, Identity, InfoRequest, LayerShape, LayerShapes, LinkName,
+    Links, MAX_LAYERS, Preallocation, Qcow2Options, Repair, ResizeRequest, SizeRequest,
 };
 use instar_abi::config::{
     self, CheckConfig, CreateConfig, Header, InfoConfig, MAX_NAME, ResizeConfig, create_flags, format, layer,
@@ -119,6 +119,21 @@ pub(super) const fn bit(set: bool, flag: u32) -> u32 {
     if set { flag } else { 0 }
 }
 
+/// The layers as a config has them.
+pub(super) fn layers_to_config(layers: &[LayerShape]) -> (U32, [u8; MAX_LAYERS]) {
+    let mut chain = [0; MAX_LAYERS];
+    for (byte, shape) in chain.iter_mut().zip(layers) {
+        *byte = shape.to_config();
+    }
+    (U32::new(u32::try_from(layers.len()).unwrap_or(u32::MAX)), chain)
+}
+
+/// The inverse of [`layers_to_config`]; `None` if a number means nothing.
+pub(super) fn layers_from_config(count: U32, chain: &[u8; MAX_LAYERS]) -> Option<LayerShapes> {
+    let layers = chain.get(..usize::try_from(count.get()).ok()?)?;
+    layers.iter().map(|byte| LayerShape::from_config(*byte)).collect()
+}
+
 impl LayerShape {
     fn to_config(self) -> u8 {
         let format = u8::try_from(self.format.to_config()).unwrap_or(0);
@@ -136,11 +151,9 @@ impl Attached {
     #[must_use]
     pub fn from_config(config: &ResizeConfig) -> Option<Self> {
         let flags = config.flags.get();
-        let count = usize::try_from(config.layers.get()).ok()?;
-        let layers = config.chain.get(..count)?;
         Some(Self {
             data_file: flags & resize_flags::DATA_FILE != 0,
-            layers: layers.iter().map(|byte| LayerShape::from_config(*byte)).collect::<Option<_>>()?,
+            layers: layers_from_config(config.layers, &config.chain)?,
             detached: flags & resize_flags::DETACHED != 0,
             unlocked: flags & resize_flags::UNLOCKED != 0,
             extents: config.extents.get(),
@@ -161,10 +174,7 @@ impl ResizeRequest {
             | bit(attached.data_file, resize_flags::DATA_FILE)
             | bit(attached.detached, resize_flags::DETACHED)
             | bit(attached.unlocked, resize_flags::UNLOCKED);
-        let mut chain = [0; MAX_LAYERS];
-        for (byte, shape) in chain.iter_mut().zip(&attached.layers) {
-            *byte = shape.to_config();
-        }
+        let (layers, chain) = layers_to_config(&attached.layers);
         ResizeConfig {
             header: Header::of::<ResizeConfig>(),
             format: named_to_config(self.format),
@@ -172,7 +182,7 @@ impl ResizeRequest {
             size: U64::new(size),
             flags: U32::new(flags),
             preallocation: U32::new(preallocation_to_config(self.preallocation)),
-            layers: U32::new(u32::try_from(attached.layers.len()).unwrap_or(u32::MAX)),
+            layers,
             extents: U32::new(attached.extents),
             chain,
             identity: identity_to_config(&self.identity),

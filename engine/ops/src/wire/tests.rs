@@ -5,14 +5,15 @@ use crate::{
     Attached, Bitmap, CheckFinding, CheckReport, CheckRequest, Cipher, CreateRequest, Damage, Encryption,
     Fault, Format, Hash, Identity, ImageInfo, InfoItem, InfoRequest, IvGen, Label, LayerShape, LinkName,
     Links, LuksInfo, LuksSlot, MAX_LAYERS, Mode, Name, OpError, Preallocation, Qcow2Info, Qcow2Options,
-    Repair, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, Snapshot, Table, UnlockRequest,
-    VhdOptions, VhdxOptions, VmdkAdapter, VmdkOptions, VmdkSubformat,
+    Repair, ResizeAction, ResizeOutcome, ResizeRequest, Revealed, SizeRequest, Snapshot, Table,
+    UnlockRequest, VhdOptions, VhdxOptions, VmdkAdapter, VmdkOptions, VmdkSubformat,
 };
 use instar_abi::config::ResizeConfig;
 use instar_abi::message::{
     CheckFindingMessage, ErrorMessage, ExtentMessage, FindingKind, FindingTable, GuestMessage_::Payload,
     ImageFormat, ResizeActionCode, ResizeResultMessage,
 };
+use instar_abi::unlock::UnlockConfig;
 
 const FORMATS: [Format; 2] = [Format::Raw, Format::Qcow2];
 /// What both ends must see alike.
@@ -259,13 +260,31 @@ fn unlocking() {
         assert_eq!(UnlockRequest::from_config(&config), Some(request));
         assert_eq!(config.passphrase(), Some(b"pw".as_slice()));
         assert_eq!(request.to_config(None).unwrap().passphrase(), None);
-        assert!(request.to_config(Some(&[0; 4073])).is_none());
+        assert!(request.to_config(Some(&[0; crate::PASSPHRASE_LEN + 1])).is_none());
+        assert!(Revealed::from_config(&config).unwrap().layers.is_empty());
     }
     let results = [Ok(Encryption::None), Ok(Encryption::Luks), Err(crate::ImageError::Password.into())];
     for result in results {
         assert_eq!(unlock_from_wire(&unlock_to_wire(&result)), Some(result));
     }
     assert_eq!(unlock_from_wire(&Default::default()), None);
+}
+
+#[test]
+fn revealing() {
+    let beside = |format, data_file| LayerShape { format, data_file };
+    let layers = [beside(Format::Qcow2, true), beside(Format::Luks, false)].into_iter().collect();
+    let revealed = Revealed { layers, offset: 1 << 40, len: 512 };
+    let config = revealed.to_config(b"pw").unwrap();
+    assert_eq!(Revealed::from_config(&config), Some(revealed.clone()));
+    assert_eq!(UnlockRequest::from_config(&config).unwrap().format, Some(Format::Qcow2));
+    assert_eq!(config.passphrase(), Some(b"pw".as_slice()));
+    assert_eq!((revealed.plain(), revealed.bytes()), (3, 1 << 40..(1 << 40) + 512));
+    let mut chain = config.chain;
+    chain[1] = 0x7f;
+    assert_eq!(Revealed::from_config(&UnlockConfig { chain, ..config }), None);
+    let layers = zerocopy::little_endian::U32::new(201);
+    assert_eq!(Revealed::from_config(&UnlockConfig { layers, ..config }), None);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::reserve::Reservation;
 use super::scratch::Scratch;
 use super::table::{Table, TableWindow, copy_table};
 use crate::{Patch, PlanError, ResizeError, Surroundings, Target};
+use core::ops::Range;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::entry::OFFSET_MASK;
 use instar_formats::qcow2::geometry::MAX_L1_ENTRIES;
@@ -76,6 +77,11 @@ impl GrowPlan {
     /// What of the old tables is written to.
     pub fn unshare(&self) -> Unshare {
         self.fill.as_ref().map(Fill::unshare).unwrap_or_default()
+    }
+
+    /// What is read of the backing file, in bytes of the disk.
+    pub fn reads_behind(&self, g: Geometry) -> Range<u64> {
+        self.fill.as_ref().map_or(0..0, |fill| fill.reads(g))
     }
 
     /// Carries the growth out and returns the length of the file in bytes; `header` follows. If the device fails before

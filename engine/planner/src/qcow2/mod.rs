@@ -56,6 +56,7 @@ mod verify;
 use crate::longer::Longer;
 use crate::{PlanError, Request, ResizeAction, ResizeError, Surroundings, Target};
 use bitmaps::BitmapsPlan;
+use core::ops::Range;
 use fill::Goal;
 use grow::GrowPlan;
 use instar_formats::bytes::index;
@@ -149,6 +150,12 @@ fn plan<R: ReadAt>(
 }
 
 impl ResizePlan {
+    /// What of the backing file is read to carry the plan out, in bytes of the disk; an empty range if nothing is.
+    #[must_use]
+    pub fn reads_behind(&self) -> Range<u64> {
+        self.grow.as_ref().map_or(0..0, |grow| grow.reads_behind(self.header.geometry))
+    }
+
     /// Carries the plan out and returns the length in bytes that the file must be given in the end.
     ///
     /// # Errors

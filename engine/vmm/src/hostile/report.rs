@@ -10,8 +10,9 @@ use crate::others::{LayerFiles, Others};
 use instar_abi::message::{GuestMessage, GuestMessage_::Payload};
 use instar_abi::micropb::{MessageEncode as _, PbEncoder};
 use instar_ops::{
-    CheckFinding, CheckReport, CheckRequest, CreateRequest, Format, InfoRequest, OpError, Preallocation,
-    Refusal, Repair, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, UnlockRequest, wire,
+    CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, Format, InfoRequest, OpError,
+    Preallocation, Refusal, Repair, ResizeAction, ResizeOutcome, ResizeRequest, SizeRequest, UnlockRequest,
+    wire,
 };
 use std::cell::Cell;
 use std::fs::File;
@@ -40,6 +41,7 @@ pub fn report(data: &[u8]) {
             drop(operations::info(&script, &files.image, &[&files.behind], &request));
             unchanged(&files.image);
         }
+        3 if flags & 1 != 0 => reveal(&script, files, size),
         3 => {
             let request = UnlockRequest { format: None, expected: None };
             drop(operations::unlock(&script, &files.image, &request, Some(b"secret")));
@@ -47,6 +49,14 @@ pub fn report(data: &[u8]) {
         }
         _ => create(&script, files, size),
     });
+}
+
+/// Nothing but the file for the plain bytes is written to, and that not behind them.
+fn reveal(script: &Script<'_>, files: &Files, size: u64) {
+    let layers = [LayerFiles { file: (&files.behind).into(), data_file: None, format: Format::Luks }];
+    let bytes = size / 2..size;
+    drop(crate::reveal::reveal(script, &layers, (&bytes, &files.image), b"secret"));
+    bounded(&files.image, limit::read(size));
 }
 
 /// What only reads has changed nothing, whatever came of it.
@@ -67,7 +77,7 @@ fn resize(script: &Script<'_>, files: &Files, (flags, size): (u64, u64)) {
         preallocation: if flags & 16 != 0 { Preallocation::Falloc } else { Preallocation::Off },
         identity: instar_ops::Identity::default(),
     };
-    let layers = vec![LayerFiles { file: &files.behind, data_file: None, format: Format::Raw }];
+    let layers = vec![LayerFiles { file: (&files.behind).into(), data_file: None, format: Format::Raw }];
     let others = Others { layers, ..Others::default() };
     let mut findings = 0;
     let taken = operations::resize(script, &files.image, &others, &request, &mut |_| findings += 1);
@@ -160,6 +170,7 @@ pub fn reports() -> Vec<Vec<u8>> {
     let qcow2 = ResizeOutcome { format: Format::Qcow2, old_virtual_size: 1024, ..honest };
     let created = ResizeOutcome { old_virtual_size: 0, file_size_before: 0, format: Format::Qcow2, ..honest };
     let created = step(Payload::CreateResult(wire::resize_to_wire(&Ok(created))));
+    let revealed = step(Payload::UnlockResult(wire::unlock_to_wire(&Ok(Encryption::Luks))));
     let zero = [&[kind::ZERO][..], &8_u64.to_le_bytes(), &[8, 0, 0, 0, 0], &[kind::FLUSH]].concat();
     vec![
         seed(0, 0, 8192, &[write(8), outcome(honest)]),
@@ -173,6 +184,7 @@ pub fn reports() -> Vec<Vec<u8>> {
         seed(1, 0, 0, std::slice::from_ref(&finding)),
         seed(2, 0, 0, &[vec![kind::READ, 0, 0, 0, 0, 0, 0, 0, 0, 1]]),
         seed(3, 0, 0, &[finding]),
+        seed(3, 1, 8192, &[write(1 << 54), write(8), revealed]),
         seed(4, 0, 8192, &[write(0), created]),
     ]
 }

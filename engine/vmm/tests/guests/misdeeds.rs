@@ -224,7 +224,7 @@ fn beyond_capacity(kvm: Kvm) {
 /// An image with a layer behind it, which is even open for writing.
 fn with_layer(kvm: Kvm, misdeed: Misdeed) -> (Result<Finished<ResizeOutcome>, VmmError>, File) {
     let layer = image();
-    let layers = vec![LayerFiles { file: &layer, data_file: None, format: Format::Raw }];
+    let layers = vec![LayerFiles { file: (&layer).into(), data_file: None, format: Format::Raw }];
     let result = commit_with(kvm, misdeed, &image(), &Others { layers, ..Others::default() });
     (result, layer)
 }

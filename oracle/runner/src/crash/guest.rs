@@ -167,7 +167,7 @@ impl Guest<'_> {
             data_file: data_file.as_ref().map(|on| &on.file),
             layers: layers
                 .iter()
-                .map(|layer| LayerFiles { file: &layer.1, data_file: None, format: layer.0 })
+                .map(|layer| LayerFiles { file: (&layer.1).into(), data_file: None, format: layer.0 })
                 .collect(),
             detached: false,
             // Whoever resizes has the passphrase; no guest that resizes is given one.

@@ -50,6 +50,7 @@ fn told_by(version: &str, qcow2_version: u32) -> Value {
         disk_size: 4096,
         parts: &[],
         layers: &[],
+        is_file: false,
         version: QemuVersion::parse(version).expect("a version"),
     };
     serde_json::from_str(&info_json(&image)).expect("JSON")

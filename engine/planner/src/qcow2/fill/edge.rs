@@ -196,6 +196,17 @@ impl Edge {
         u64::from(last).saturating_mul(piece(g))
     }
 
+    /// The bytes of the disk, the last one excluded, between which what is written comes from the backing file; an
+    /// empty range if nothing does.
+    pub fn reads(&self, g: Geometry, goal: &Goal) -> Range<u64> {
+        let (size, start) = (piece(g), g.offset(self.guest));
+        let copied = self.content.pieces & !self.content.zeros;
+        let past = u64::BITS.saturating_sub(copied.leading_zeros());
+        let at = |nth: u32| start.saturating_add(u64::from(nth).saturating_mul(size));
+        let end = at(past).min(goal.edge_end()).min(goal.old);
+        at(copied.trailing_zeros()).min(end)..end
+    }
+
     /// Writes the content to `target`, where the cluster begins at byte `host`. What lies behind the old
     /// end is zeros, which are only written where nothing else has seen to them.
     pub fn write<T: Target + ?Sized>(

@@ -14,6 +14,7 @@ use super::refcounts::Run;
 use super::scratch::Scratch;
 use super::table::TableWindow;
 use crate::{PlanError, Preallocation, ResizeError, Surroundings};
+use core::ops::Range;
 use edge::Edge;
 use instar_formats::io::ReadAt;
 use instar_formats::qcow2::entry::{COPIED, ZERO};
@@ -153,6 +154,11 @@ impl Fill {
     pub fn unshare(&self) -> Unshare {
         let kept = self.edge.as_ref().is_some_and(Edge::writes_in_place);
         Unshare { table: self.straddling.is_some(), boundary: kept && self.goal.data_file.is_none() }
+    }
+
+    /// What is read of the backing file ([`Edge::reads`]).
+    pub fn reads(&self, g: Geometry) -> Range<u64> {
+        self.edge.as_ref().map_or(0..0, |edge| edge.reads(g, &self.goal))
     }
 
     /// The first L1 entry that gets a new L2 table, with all behind it.
