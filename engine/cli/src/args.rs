@@ -215,7 +215,7 @@ pub struct CreateArgs {
     /// Format of the new image
     #[arg(short = 'f', long, value_name = "FMT", default_value = "raw")]
     pub format: String,
-    /// Options of the format: size, preallocation; of qcow2 also compat, cluster_size, refcount_bits,
+    /// Options of the format (help lists them): size, preallocation, nocow, extent_size_hint; of qcow2 also compat, cluster_size, refcount_bits,
     /// lazy_refcounts, extended_l2, compression_type, backing_file, backing_fmt, data_file, data_file_raw
     #[arg(short = 'o', long, value_name = "NAME=VALUE,...", action = clap::ArgAction::Append)]
     pub options: Vec<String>,

@@ -1,11 +1,66 @@
-//! The part of `resize`'s grammar that clap cannot express: a SIZE that begins with `-`.
+//! The part of the grammar that clap cannot express: options cut short, and a SIZE of `resize` that begins with `-`.
 //!
 //! As in `qemu-img`, `-` followed by a digit is a decrement if FILE came before it; no option of
 //! `resize` begins with a digit, so options may stand between the two. Before FILE it is an error,
 //! and after `--` every word is an operand anyway.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt as _};
+
+/// The long options of `qemu-img`'s commands that `instar` has, too. One of them may be cut short as there, whatever
+/// other options `instar` has that begin alike. Their order is that in which `qemu-img` tells which it might have been.
+const LONG: &[(&str, &[&str])] = &[
+    ("resize", &["help", "format", "object", "image-opts", "preallocation", "shrink", "quiet"]),
+    ("info", &["help", "format", "output", "backing-chain", "object", "image-opts", "force-share"]),
+    (
+        "check",
+        &["help", "format", "cache", "repair", "output", "object", "image-opts", "force-share", "quiet"],
+    ),
+    (
+        "create",
+        &["help", "format", "object", "backing", "backing-format", "backing-unsafe", "options", "quiet"],
+    ),
+];
+
+/// The long options of `command` that `word` might be cut short from, if they are several.
+pub fn possibilities(command: &str, word: &str) -> Vec<&'static str> {
+    let known = LONG.iter().find(|(name, _)| *name == command).map_or(&[][..], |(_, known)| known);
+    let all: Vec<_> = known.iter().copied().filter(|known| known.starts_with(word)).collect();
+    if all.len() > 1 { all } else { Vec::new() }
+}
+
+/// Spells out long options that are cut short in `words`, which follow the name of `command`.
+pub fn expand(command: &clap::Command, words: Vec<OsString>) -> Vec<OsString> {
+    let known = LONG.iter().find(|(name, _)| *name == command.get_name()).map_or(&[][..], |(_, known)| known);
+    let mut out = Vec::with_capacity(words.len());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let last = word == "--";
+        let word = spelled_out(command, known, &word).unwrap_or(word);
+        let value = takes_next_word(command, &word).then(|| words.next());
+        out.push(word);
+        out.extend(value.flatten());
+        if last {
+            break;
+        }
+    }
+    out.extend(words);
+    out
+}
+
+/// The option that `word` is a unique beginning of, with its value.
+fn spelled_out(command: &clap::Command, known: &[&str], word: &OsStr) -> Option<OsString> {
+    let long = word.as_bytes().strip_prefix(b"--").filter(|long| !long.is_empty())?;
+    let (name, value) = long.split_at(long.iter().position(|byte| *byte == b'=').unwrap_or(long.len()));
+    let is_name = |arg: &clap::Arg| arg.get_long().is_some_and(|long| long.as_bytes() == name);
+    let mut found = known.iter().filter(|known| known.as_bytes().starts_with(name));
+    match (found.next(), found.next()) {
+        (Some(only), None) if !command.get_arguments().any(is_name) => {
+            Some(OsString::from_vec([b"--", only.as_bytes(), value].concat()))
+        }
+        _ => None,
+    }
+}
 
 /// Takes the decrement out of `words` (what follows `resize`), if there is one.
 pub fn split_decrement(command: &clap::Command, words: Vec<OsString>) -> (Vec<OsString>, Option<OsString>) {
@@ -106,6 +161,28 @@ mod tests {
         for (line, rest, decrement) in table {
             let expected = (rest.to_owned(), decrement.map(str::to_owned));
             assert_eq!(split(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_are_cut_short_as_for_qemu_img() {
+        let mut cli = Cli::command();
+        cli.build();
+        let table = [
+            ("resize", "--s --o secret,id=s a.img", "--shrink --object secret,id=s a.img"),
+            ("resize", "--pre=full -- --s", "--preallocation=full -- --s"),
+            ("resize", "--f --s a.img", "--format --s a.img"),
+            ("resize", "--stats --en kvm", "--stats --en kvm"),
+            ("info", "--b a.img", "--backing-chain a.img"),
+            ("info", "--backing deny --out json", "--backing deny --output json"),
+            ("info", "--f a.img", "--f a.img"),
+            ("create", "--o a --back b", "--o a --back b"),
+        ];
+        for (name, line, expected) in table {
+            let words = line.split(' ').map(OsString::from).collect();
+            let command = cli.find_subcommand(name).expect(name);
+            let words = expand(command, words).join(OsStr::new(" "));
+            assert_eq!(words, expected, "{name} {line}");
         }
     }
 

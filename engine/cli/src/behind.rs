@@ -78,7 +78,10 @@ impl Behind {
 fn open(new: &OsStr, file: &OsString, format: Option<&OsString>) -> Result<Image, CliError> {
     let refused = |reason| CliError::Open { name: shown(file), reason };
     let owner = ImageName::new(new).map_err(refused)?;
-    let format = format.map(|format| format.as_bytes()).unwrap_or_default();
+    let format = match format.map(|format| format.as_bytes()) {
+        Some(b"") => return Err(refused("Unknown driver ''".to_owned())),
+        format => format.unwrap_or_default(),
+    };
     let stored = Stored::parse(&owner, file.as_bytes(), format, &[]).map_err(refused)?;
     Image::open_named(&stored, &Gate::Allow, Access::Shared)
 }

@@ -9,9 +9,10 @@ use crate::identity;
 use crate::image::{Access, Image};
 use crate::info::only_file;
 use crate::lock::Claim;
-use crate::message::{shown, to_stderr, to_stdout};
+use crate::message::{Program, shown, to_stderr, to_stdout};
 use crate::parts::wants_extents;
 use crate::resize::warn_of_guess;
+use crate::secret::Secrets;
 use crate::show::{check_json, check_text, show_finding, stats_text};
 use crate::source::Source;
 use instar_ops::{CheckReport, CheckRequest, Repair};
@@ -32,12 +33,13 @@ const CACHE_MODES: [&str; 6] = ["none", "off", "writeback", "writethrough", "dir
 ///
 /// # Errors
 /// [`CliError`]: the check could not be completed.
-pub fn run(args: &CheckArgs) -> Result<ExitCode, CliError> {
-    let file = only_file(args.file.as_ref(), &args.extra)?;
-    let source = Source::new(&args.source, file)?;
-    refuse_cache(args)?;
+pub fn run(program: &Program, args: &CheckArgs) -> Result<ExitCode, CliError> {
     let repair = args.repair.as_ref().map_or(Ok(Repair::Nothing), parse_repair)?;
-    let image = open(args, (&source, file), repair)?;
+    let secrets = Secrets::parse(&args.source.object)?;
+    let file = only_file(args.file.as_ref(), &args.extra)?;
+    let source = Source::new(secrets, &args.source, file)?;
+    refuse_cache(args)?;
+    let image = open(program, args, (&source, file), repair)?;
     let mut request =
         CheckRequest { format: image.format, repair, unlocked: false, identity: identity::fresh()? };
     let engine = engine::open(args.engine.engine)?;
@@ -96,7 +98,12 @@ fn parse_repair(word: &OsString) -> Result<Repair, CliError> {
     }
 }
 
-fn open(args: &CheckArgs, (source, file): (&Source, &OsStr), repair: Repair) -> Result<Image, CliError> {
+fn open(
+    program: &Program,
+    args: &CheckArgs,
+    (source, file): (&Source, &OsStr),
+    repair: Repair,
+) -> Result<Image, CliError> {
     let access = match (repair, args.force_share) {
         (Repair::Nothing, false) => Access::Check,
         (Repair::Nothing, true) => Access::Shared,
@@ -106,7 +113,7 @@ fn open(args: &CheckArgs, (source, file): (&Source, &OsStr), repair: Repair) -> 
             return Err(CliError::Open { name: shown(file), reason });
         }
     };
-    let image = source.open(&args.source, file, access)?;
+    let image = source.open(program, (&args.source, file), access)?;
     if access == Access::Repair {
         warn_of_guess(&image)?;
     }

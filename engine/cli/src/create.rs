@@ -11,7 +11,7 @@ use crate::image::parse_format;
 use crate::lock::{Claim, lock};
 use crate::message::{Program, errno_text, shown, to_stderr, to_stdout};
 use crate::name::ImageName;
-use crate::options::Options;
+use crate::options::{Options, help};
 use crate::others;
 use crate::secret::Secrets;
 use crate::show::stats_text;
@@ -38,6 +38,13 @@ const NEW_FILE_MODE: u32 = 0o644;
 /// # Errors
 /// [`CliError`]. A file that was made for the image is removed again.
 pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
+    Secrets::parse(&args.object)?;
+    for list in &args.options {
+        Options::check_list(list).map_err(CliError::Refused)?;
+    }
+    if help::is_asked(&args.options) {
+        return help(args);
+    }
     let file = operand(args)?;
     let (request, options, behind) = request(args, file)?;
     let failed = |reason| CliError::Create { name: shown(file), reason };
@@ -54,6 +61,10 @@ pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
     let target = target.inspect_err(|_| extents.discard_new())?;
     let data_file = options.data_file.as_ref().map(|name| Target::open(name, &behind.files)).transpose();
     let data_file = data_file.map_err(failed).inspect_err(|_| target.discard())?;
+    let beside = data_file.iter().map(|target| &target.file).chain(extents.files());
+    for file in beside.chain([&target.file]) {
+        options.attributes.apply(program, file);
+    }
     let files = (&target.file, data_file.as_ref().map(|target| &target.file), &extents);
     let stats = fill(program, engine.as_ref(), files, &request, &failed);
     let stats = stats.inspect_err(|_| {
@@ -67,9 +78,29 @@ pub fn run(program: &Program, args: &CreateArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Tells what options the format has, and those of the file if one is named. Nothing is made.
+fn help(args: &CreateArgs) -> Result<(), CliError> {
+    let unknown = |_| CliError::Refused(format!("Unknown file format '{}'", shown(args.format.as_ref())));
+    let format = supported(parse_format(&args.format).map_err(unknown)?)?;
+    if let Some(file) = &args.file {
+        ImageName::new(file).map_err(CliError::Refused)?;
+    }
+    to_stdout(&help::text(format, args.file.is_some()))
+}
+
+/// The format, if new images are made in it.
+fn supported(format: Format) -> Result<Format, CliError> {
+    match format {
+        Format::Luks => Err(CliError::Refused(Refusal::CreateLuks.to_string())),
+        Format::Qed => Err(CliError::Refused(Refusal::CreateQed.to_string())),
+        format => Ok(format),
+    }
+}
+
 fn operand(args: &CreateArgs) -> Result<&OsString, CliError> {
-    Secrets::parse(&args.object)?;
     let usage = |text| CliError::Usage { text };
+    // Of several things that are wrong, the size comes first.
+    args.size.as_deref().map(operand_size).transpose()?;
     if let Some(extra) = args.extra.first() {
         return Err(usage(format!("Unexpected argument: {}", shown(extra))));
     }
@@ -81,18 +112,10 @@ fn operand(args: &CreateArgs) -> Result<&OsString, CliError> {
 /// is behind the image.
 fn request(args: &CreateArgs, file: &OsStr) -> Result<(CreateRequest, Options, Behind), CliError> {
     let failed = |reason| CliError::Create { name: shown(file), reason };
-    for list in &args.options {
-        Options::check_list(list).map_err(CliError::Refused)?;
-    }
     let size = args.size.as_deref().map(operand_size).transpose()?;
     let unknown = |_| failed(format!("Unknown file format '{}'", shown(args.format.as_ref())));
-    let format = parse_format(&args.format).map_err(unknown)?;
-    if format == Format::Luks {
-        return Err(CliError::Refused(Refusal::CreateLuks.to_string()));
-    }
-    if format == Format::Qed {
-        return Err(CliError::Refused(Refusal::CreateQed.to_string()));
-    }
+    let format = supported(parse_format(&args.format).map_err(unknown)?)?;
+    ImageName::new(file).map_err(failed)?;
     let mut options = Options::parse(format, &args.options).map_err(failed)?;
     if size.is_some() && options.size.is_some() {
         return Err(failed("The image size must be specified only once".to_owned()));

@@ -28,6 +28,8 @@ pub struct ImageOpts {
     pub behind: Vec<Pair>,
     /// Raw layers between the file and the format, from below, and last the format itself if that is raw.
     pub layers: Vec<RawLayer>,
+    /// How often a backing file is left alone in words that are deprecated.
+    pub deprecated: usize,
     /// All of it, as long as the format is not known.
     unprobed: Vec<Pair>,
 }
@@ -95,7 +97,7 @@ impl ImageOpts {
         if pairs.iter().any(|pair| pair.key == key) {
             return Err("Can't specify 'file' and 'filename' options at the same time".to_owned());
         }
-        pairs.push(Pair { key, value: path.as_bytes().to_vec(), number: None });
+        pairs.push(Pair { value: path.as_bytes().to_vec(), ..Pair::text(&key, "") });
         Self::from_pairs(pairs)
     }
 
@@ -104,11 +106,17 @@ impl ImageOpts {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn from_pairs(pairs: Vec<Pair>) -> Result<Self, String> {
+    pub fn from_pairs(mut pairs: Vec<Pair>) -> Result<Self, String> {
+        // Whatever the driver is, it may be told to have nothing behind it.
+        let alone = |pair: &Pair| is_backing(&pair.key) && pair.value.is_empty();
+        let detached = pairs.iter().any(|pair| pair.key == "backing" && alone(pair));
+        let deprecated = pairs.iter().filter(|pair| alone(pair) && !pair.is_null).count();
+        let all = pairs.clone();
+        pairs.retain(|pair| !alone(pair) && !pair.is_null);
         if let Some(node) = last(&pairs, "file") {
             return Err(no_node(&node));
         }
-        let mut opts = Self { driver: last(&pairs, "driver"), ..Self::default() };
+        let mut opts = Self { driver: last(&pairs, "driver"), detached, deprecated, ..Self::default() };
         known_driver(opts.driver.as_deref(), &DRIVERS)?;
         if opts.driver.as_deref() == Some(FILE_DRIVER) {
             return opts.with_file_alone(&pairs);
@@ -118,7 +126,7 @@ impl ImageOpts {
         let depth = (1..=MAX_LAYERS).take_while(is_raw).count();
         opts.layers = vec![RawLayer::default(); depth + 1];
         if opts.driver.is_none() {
-            opts.unprobed.clone_from(&pairs);
+            opts.unprobed = all;
         }
         let pairs = opts.take_layers(pairs)?;
         known_driver(last(&pairs, "file.driver").as_deref(), &[FILE_DRIVER])?;
@@ -205,7 +213,6 @@ impl ImageOpts {
             "encrypt.key-secret" if is("qcow2") => self.key_secret = Some(value),
             "key-secret" if is("luks") => self.key_secret = Some(value),
             "encrypt.format" if is("qcow2") => self.encryption = Some(value),
-            "backing" if overlays && value.is_empty() => self.detached = true,
             "backing" if overlays => return Err(format!("Could not open backing file: {}", no_node(&value))),
             "read-only" => self.read_only = on_off(key, &value)?,
             _ if of_file || TUNING.contains(&key) => {}
@@ -237,6 +244,11 @@ impl ImageOpts {
     }
 }
 
+/// Whether it is the option of a layer for what is behind it.
+fn is_backing(key: &str) -> bool {
+    key.strip_suffix("backing").is_some_and(|layers| layers == FILE.repeat(layers.len() / FILE.len()))
+}
+
 /// The last value of `key`.
 fn last(pairs: &[Pair], key: &str) -> Option<String> {
     let pair = pairs.iter().rfind(|pair| pair.key == key)?;
@@ -257,8 +269,8 @@ fn known_driver(driver: Option<&str>, known: &[&str]) -> Result<(), String> {
 
 fn on_off(key: &str, value: &str) -> Result<bool, String> {
     match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
+        "on" | "yes" | "true" | "y" => Ok(true),
+        "off" | "no" | "false" | "n" => Ok(false),
         _ => Err(format!("Parameter '{key}' expects 'on' or 'off'")),
     }
 }

@@ -8,8 +8,9 @@ use crate::gate::Gate;
 use crate::image::{Access, Image};
 use crate::image_opts::ImageOpts;
 use crate::lock::Claim;
-use crate::message::{errno_text, shown, to_stderr, to_stdout};
+use crate::message::{Program, errno_text, shown, to_stderr, to_stdout};
 use crate::resize::gate;
+use crate::secret::Secrets;
 use crate::show::{Described, info_json, info_json_chain, info_text, stats_text};
 use crate::source::Source;
 use crate::stored::Stored;
@@ -35,14 +36,15 @@ struct Looked {
 ///
 /// # Errors
 /// [`CliError`]: nothing was printed on standard output.
-pub fn run(args: &InfoArgs) -> Result<(), CliError> {
+pub fn run(program: &Program, args: &InfoArgs) -> Result<(), CliError> {
+    let secrets = Secrets::parse(&args.source.object)?;
     let file = only_file(args.file.as_ref(), &args.extra)?;
-    let source = Source::new(&args.source, file)?;
+    let source = Source::new(secrets, &args.source, file)?;
     source.refuse_behind(file)?;
     let version = version(args.qemu_version.as_deref())?;
     let gate = gate(&args.gate)?;
     let access = if args.force_share { Access::Shared } else { Access::Info };
-    let image = source.open(&args.source, file, access)?;
+    let image = source.open(program, (&args.source, file), access)?;
     let engine = engine::open(args.engine.engine)?;
     source.check_encryption(engine.as_ref(), &image)?;
     let mut stats = Vec::new();

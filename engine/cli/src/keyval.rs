@@ -1,5 +1,6 @@
 //! `KEY=VALUE,...`, with `,,` for a comma in a value, and the same as JSON.
 
+use crate::json;
 use crate::message::printable;
 use serde_json::Value;
 
@@ -12,12 +13,14 @@ pub struct Pair {
     pub value: Vec<u8>,
     /// The value as a number, where it was spelled as one in JSON.
     pub number: Option<i64>,
+    /// Whether it is `null` in JSON, which stands for nothing at all.
+    pub is_null: bool,
 }
 
 impl Pair {
     /// A key and a value of text.
     pub fn text(key: &str, value: &str) -> Self {
-        Self { key: key.to_owned(), value: value.as_bytes().to_vec(), number: None }
+        Self { key: key.to_owned(), value: value.as_bytes().to_vec(), number: None, is_null: false }
     }
 }
 
@@ -34,23 +37,39 @@ pub fn joined(mut first: Vec<Pair>, then: Vec<Pair>) -> Vec<Pair> {
 /// `qemu-img`'s words for another one that has no `=`.
 pub fn parse(words: &[u8], implied: &str) -> Result<Vec<Pair>, String> {
     let mut pairs = Vec::new();
-    let mut rest = words;
-    while !rest.is_empty() {
-        let end = rest.iter().position(|b| matches!(b, b'=' | b',')).unwrap_or(rest.len());
-        let key = String::from_utf8_lossy(&rest[..end]).into_owned();
-        if rest.get(end) == Some(&b'=') {
-            let (value, after) = value(&rest[end + 1..]);
-            pairs.push(Pair { key, value, number: None });
-            rest = after;
-        } else if pairs.is_empty() {
-            let (value, after) = value(rest);
-            pairs.push(Pair { key: implied.to_owned(), value, number: None });
-            rest = after;
-        } else {
-            return Err(format!("Expected '=' after parameter '{}'", printable(&key)));
+    for (name, value) in pieces(words, true) {
+        let key = String::from_utf8_lossy(&name).into_owned();
+        match value {
+            Some(value) => pairs.push(Pair { value, ..Pair::text(&key, "") }),
+            None if pairs.is_empty() => pairs.push(Pair { value: name, ..Pair::text(implied, "") }),
+            None => return Err(format!("Expected '=' after parameter '{}'", printable(&key))),
         }
     }
     Ok(pairs)
+}
+
+/// The pieces of a list, each a name and what follows its `=`, if one does. The first may be a value without its name if
+/// there is one `implied`.
+pub fn pieces(words: &[u8], implied: bool) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut pieces = Vec::new();
+    let mut rest = words;
+    while !rest.is_empty() {
+        let end = rest.iter().position(|b| matches!(b, b'=' | b',')).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        if let Some(after) = after.strip_prefix(b"=") {
+            let (value, after) = value(after);
+            pieces.push((name.to_vec(), Some(value)));
+            rest = after;
+        } else if implied && pieces.is_empty() {
+            let (value, after) = value(rest);
+            pieces.push((value, None));
+            rest = after;
+        } else {
+            pieces.push((name.to_vec(), None));
+            rest = after.get(1..).unwrap_or_default();
+        }
+    }
+    pieces
 }
 
 /// The value at the start of `text`, and what follows its comma.
@@ -73,10 +92,11 @@ fn value(text: &[u8]) -> (Vec<u8>, &[u8]) {
 /// # Errors
 /// It is no such thing.
 pub fn from_json(text: &[u8]) -> Result<Vec<Pair>, String> {
-    let object: serde_json::Map<String, Value> =
-        serde_json::from_slice(text).map_err(|_| "JSON parse error".to_owned())?;
+    let Value::Object(object) = json::parse(text)? else {
+        return Err("Invalid JSON object given".to_owned());
+    };
     let pairs = object.into_iter().map(|(key, value)| match value {
-        Value::String(value) => Ok(Pair { key, value: value.into_bytes(), number: None }),
+        Value::String(value) => Ok(Pair { key, value: value.into_bytes(), number: None, is_null: false }),
         _ => Err(format!("Invalid parameter type for '{}', expected: string", printable(&key))),
     });
     pairs.collect()
@@ -87,8 +107,7 @@ pub fn from_json(text: &[u8]) -> Result<Vec<Pair>, String> {
 /// # Errors
 /// `qemu-img`'s words for what is no object.
 pub fn from_json_tree(text: &[u8]) -> Result<Vec<Pair>, String> {
-    let unparsed = |e| format!("Could not parse the JSON options: {}", printable(&format!("{e}")));
-    let tree: Value = serde_json::from_slice(text).map_err(unparsed)?;
+    let tree = json::parse(text).map_err(|e| format!("Could not parse the JSON options: {e}"))?;
     if !tree.is_object() {
         return Err("Invalid JSON object given".to_owned());
     }
@@ -110,10 +129,13 @@ fn flatten(key: String, value: &Value, pairs: &mut Vec<Pair>) {
         }
         Value::Null => String::new(),
         Value::Bool(value) => if *value { "on" } else { "off" }.to_owned(),
-        Value::Number(value) => value.to_string(),
+        Value::Number(value) => match value.as_f64().filter(|_| value.is_f64()) {
+            Some(value) => value.to_string(),
+            None => value.to_string(),
+        },
         Value::String(value) => value.clone(),
     };
-    pairs.push(Pair { key, value: leaf.into_bytes(), number: value.as_i64() });
+    pairs.push(Pair { key, value: leaf.into_bytes(), number: value.as_i64(), is_null: value.is_null() });
 }
 
 /// Whether `id` is letters, digits, `-`, `.` and `_`, and begins with a letter.

@@ -21,6 +21,7 @@ mod identity;
 mod image;
 mod image_opts;
 mod info;
+mod json;
 mod keyval;
 mod lock;
 mod message;
@@ -48,7 +49,7 @@ use message::{Program, to_stdout};
 pub use size::{SizeError, parse_request};
 use std::ffi::OsString;
 use std::process::ExitCode;
-use usage::Request;
+use usage::{Request, Told};
 
 /// Runs the command that `args` spell out, the program's own name first, and says with which code
 /// to exit: 0 for success, 1 for failure, and what `qemu-img check` uses beyond that.
@@ -60,8 +61,12 @@ pub fn run<I: IntoIterator<Item = OsString>>(args: I) -> ExitCode {
         Request::Run(command, decrement) => dispatch(&program, *command, decrement),
         Request::Version => to_stdout(&version::line(program.name())).map(|()| ExitCode::SUCCESS),
         Request::Text(text) => to_stdout(&text).map(|()| ExitCode::SUCCESS),
-        Request::Error { command, text } => {
-            program.usage_error(command.as_deref(), &text);
+        Request::Error { command, text, told } => {
+            match told {
+                Told::ByCommand => program.option_error(command.as_deref(), &text),
+                Told::WithHelp => program.usage_error(command.as_deref(), &text),
+                Told::Alone => program.error(&CliError::Refused(text)),
+            }
             return ExitCode::FAILURE;
         }
     };
@@ -86,8 +91,8 @@ fn dispatch(program: &Program, command: Command, decrement: Option<OsString>) ->
     let done = |()| ExitCode::SUCCESS;
     let result = match command {
         Command::Resize(args) => resize::run(program, &args, decrement).map(done),
-        Command::Info(args) => info::run(&args).map(done),
-        Command::Check(args) => check::run(&args),
+        Command::Info(args) => info::run(program, &args).map(done),
+        Command::Check(args) => check::run(program, &args),
         Command::Create(args) => create::run(program, &args).map(done),
         Command::Completions(args) => generate::completions(program, &args).map(done),
         Command::Man(args) => generate::man(&args).map(done),

@@ -36,8 +36,19 @@ impl Program {
 
     /// Puts an error of usage on standard error, with a line that says where help is.
     pub fn usage_error(&self, command: Option<&str>, text: &str) {
-        let command = command.map(|c| format!(" {c}")).unwrap_or_default();
         to_stderr(&format!("{}: {text}", self.0));
+        self.hint(command);
+    }
+
+    /// The same of words that are no options, with the command before it.
+    pub fn option_error(&self, command: Option<&str>, text: &str) {
+        let own = command.map(|c| format!(" {c}")).unwrap_or_default();
+        to_stderr(&format!("{}{own}: {text}", self.0));
+        self.hint(command);
+    }
+
+    fn hint(&self, command: Option<&str>) {
+        let command = command.map(|c| format!(" {c}")).unwrap_or_default();
         to_stderr(&format!("Try '{}{command} --help' for more information", self.0));
     }
 

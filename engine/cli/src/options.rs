@@ -2,16 +2,20 @@
 //!
 //! Types are looked at before the `Formatting` line is printed, values after it.
 
+mod attributes;
+pub mod help;
+mod value;
 mod vhd;
 mod vhdx;
 mod vmdk;
 
 use crate::image::format_name;
 use crate::message::{errno_text, printable, shown};
-use crate::size;
+use attributes::Attributes;
 use instar_ops::{CreateRequest, Format, LinkName, Links, Preallocation, Qcow2Options};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use value::{Switch, bytes, number};
 
 /// Options that `qemu-img` knows for qcow2 and `instar` does not support.
 const UNSUPPORTED: [&str; 2] = ["encryption", "encrypt."];
@@ -44,10 +48,10 @@ pub struct Options {
     pub size: Option<u64>,
     compat: Option<String>,
     cluster_size: u64,
-    extended_l2: bool,
+    extended_l2: Switch,
     preallocation: Option<String>,
     compression_type: String,
-    lazy_refcounts: bool,
+    lazy_refcounts: Switch,
     refcount_bits: u64,
     /// The backing file, by whichever option it was given.
     pub backing_file: Option<OsString>,
@@ -55,10 +59,12 @@ pub struct Options {
     pub backing_format: Option<OsString>,
     /// The external data file.
     pub data_file: Option<OsString>,
-    data_file_raw: Option<bool>,
+    data_file_raw: Option<Switch>,
     vhd: vhd::Vhd,
     vhdx: vhdx::Vhdx,
     vmdk: vmdk::Vmdk,
+    /// What the file system is told of the file.
+    pub attributes: Attributes,
 }
 
 impl Options {
@@ -67,9 +73,9 @@ impl Options {
     /// # Errors
     /// What to say, without the file's name.
     pub fn check_list(list: &str) -> Result<(), String> {
-        match list.is_empty() || list.starts_with(',') || list.ends_with(',') {
-            true => Err(format!("Invalid option list: {}", printable(list))),
-            false => Ok(()),
+        match value::is_list(list) {
+            true => Ok(()),
+            false => Err(format!("Invalid option list: {}", printable(list))),
         }
     }
 
@@ -83,10 +89,10 @@ impl Options {
             size: None,
             compat: None,
             cluster_size: 65536,
-            extended_l2: false,
+            extended_l2: Switch::OFF,
             preallocation: None,
             compression_type: "zlib".to_owned(),
-            lazy_refcounts: false,
+            lazy_refcounts: Switch::OFF,
             refcount_bits: 16,
             backing_file: None,
             backing_format: None,
@@ -95,10 +101,11 @@ impl Options {
             vhd: vhd::Vhd::default(),
             vhdx: vhdx::Vhdx::default(),
             vmdk: vmdk::Vmdk::default(),
+            attributes: Attributes::default(),
         };
         for list in lists {
-            for (name, value) in list.split(',').map(name_and_value) {
-                options.set(name, value)?;
+            for (name, value) in value::pairs(list) {
+                options.set(&name, &value)?;
             }
         }
         Ok(options)
@@ -115,7 +122,7 @@ impl Options {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        if let Some(done) = self.set_own(name, value) {
+        if let Some(done) = self.set_own(name, value).or_else(|| self.attributes.set(name, value)) {
             return done;
         }
         let text = || value.to_owned();
@@ -124,14 +131,14 @@ impl Options {
             (_, "preallocation") => self.preallocation = Some(text()),
             (Format::Qcow2, "compat") => self.compat = Some(text()),
             (Format::Qcow2, "cluster_size") => self.cluster_size = bytes("cluster_size", value)?,
-            (Format::Qcow2, "extended_l2") => self.extended_l2 = switch(name, value)?,
+            (Format::Qcow2, "extended_l2") => self.extended_l2 = Switch::parse(name, value)?,
             (Format::Qcow2, "compression_type") => self.compression_type = text(),
-            (Format::Qcow2, "lazy_refcounts") => self.lazy_refcounts = switch(name, value)?,
+            (Format::Qcow2, "lazy_refcounts") => self.lazy_refcounts = Switch::parse(name, value)?,
             (Format::Qcow2, "refcount_bits") => self.refcount_bits = number(name, value)?,
             (Format::Qcow2 | Format::Vmdk, "backing_file") => self.backing_file = Some(value.into()),
             (Format::Qcow2 | Format::Vmdk, "backing_fmt") => self.backing_format = Some(value.into()),
             (Format::Qcow2, "data_file") => self.data_file = Some(value.into()),
-            (Format::Qcow2, "data_file_raw") => self.data_file_raw = Some(switch(name, value)?),
+            (Format::Qcow2, "data_file_raw") => self.data_file_raw = Some(Switch::parse(name, value)?),
             (Format::Qcow2, other) if is_unsupported(other) => {
                 return Err(format!("Option '{}' is not supported", printable(other)));
             }
@@ -170,15 +177,17 @@ impl Options {
         let preallocation = self.preallocation.as_ref();
         let preallocation = preallocation.map(|p| format!(" preallocation={}", printable(p)));
         let preallocation = preallocation.unwrap_or_default();
+        let (nocow, hint) = (self.attributes.formatting_nocow(), self.attributes.formatting_hint());
+        let last = format!("{nocow}{preallocation}{hint}");
         match self.format {
-            Format::Qcow2 => self.formatting_qcow2(size, &preallocation),
-            Format::Vhd => format!("vpc size={size}{}{preallocation}", self.vhd.formatting()),
-            Format::Vhdx => format!("vhdx size={size}{}{preallocation}", self.vhdx.formatting()),
+            Format::Qcow2 => format!("{}{nocow}{hint}", self.formatting_qcow2(size, &preallocation)),
+            Format::Vhd => format!("vpc size={size}{}{last}", self.vhd.formatting()),
+            Format::Vhdx => format!("vhdx size={size}{}{last}", self.vhdx.formatting()),
             Format::Vmdk => {
                 let (first, names) = (self.vmdk.formatting_first(), self.formatting_names());
-                format!("vmdk size={size}{first}{names}{}{preallocation}", self.vmdk.formatting())
+                format!("vmdk size={size}{first}{names}{}{last}", self.vmdk.formatting())
             }
-            other => format!("{} size={size}{preallocation}", format_name(other)),
+            other => format!("{} size={size}{last}", format_name(other)),
         }
     }
 
@@ -186,7 +195,7 @@ impl Options {
         let mut out = format!(
             "qcow2 cluster_size={} extended_l2={}{preallocation} compression_type={} size={size}",
             self.cluster_size,
-            on(self.extended_l2),
+            self.extended_l2,
             printable(&self.compression_type),
         );
         if let Some(compat) = &self.compat {
@@ -194,10 +203,10 @@ impl Options {
         }
         out.push_str(&self.formatting_names());
         if let Some(raw) = self.data_file_raw {
-            out.push_str(&format!(" data_file_raw={}", on(raw)));
+            out.push_str(&format!(" data_file_raw={raw}"));
         }
-        let lazy = on(self.lazy_refcounts);
-        out.push_str(&format!(" lazy_refcounts={lazy} refcount_bits={}", self.refcount_bits));
+        let lazy = self.lazy_refcounts;
+        out.push_str(&format!(" lazy_refcounts={lazy} refcount_bits={}", self.refcount_bits.cast_signed()));
         out
     }
 
@@ -218,6 +227,7 @@ impl Options {
     /// # Errors
     /// What to say after the file's name: a value that its option does not have.
     pub fn request(&self, size: u64) -> Result<CreateRequest, String> {
+        self.attributes.check()?;
         Ok(CreateRequest {
             vhd: self.vhd.values()?,
             vhdx: self.vhdx.values()?,
@@ -256,8 +266,8 @@ impl Options {
             version,
             cluster_bits: cluster_bits(self.cluster_size)?,
             refcount_bits: refcount_bits(self.refcount_bits)?,
-            lazy_refcounts: self.lazy_refcounts,
-            extended_l2: self.extended_l2,
+            lazy_refcounts: self.lazy_refcounts.is_on,
+            extended_l2: self.extended_l2.is_on,
             zstd,
             preallocation,
             links: self.links()?,
@@ -280,7 +290,7 @@ impl Options {
             backing_file: stored(backing).ok_or_else(not_assigned)?,
             backing_format: stored(format).ok_or_else(not_assigned)?,
             data_file: stored(data_file).ok_or("The name of the data file is too long")?,
-            data_file_raw: self.data_file_raw.unwrap_or(false),
+            data_file_raw: self.data_file_raw.is_some_and(|raw| raw.is_on),
         })
     }
 
@@ -299,44 +309,13 @@ fn unassigned(backing: &OsStr, format: &OsStr, errno: i32) -> String {
     format!("Could not assign backing file '{backing}' with format '{format}': {why}")
 }
 
-const fn on(flag: bool) -> &'static str {
-    if flag { "on" } else { "off" }
-}
-
 fn unknown<T>(parameter: &str, value: &str) -> Result<T, String> {
     Err(format!("Parameter '{parameter}' does not accept value '{}'", printable(value)))
-}
-
-/// A name alone switches its option on, with `no` before it off.
-fn name_and_value(item: &str) -> (&str, &str) {
-    match (item.split_once('='), item.strip_prefix("no")) {
-        (Some(pair), _) => pair,
-        (None, Some(name)) => (name, "off"),
-        (None, None) => (item, "on"),
-    }
 }
 
 fn is_unsupported(name: &str) -> bool {
     let matches = |known: &&str| name == *known || known.ends_with('.') && name.starts_with(*known);
     UNSUPPORTED.iter().any(matches)
-}
-
-fn bytes(parameter: &'static str, value: &str) -> Result<u64, String> {
-    size::parse(parameter, value).map_err(|e| e.to_string())
-}
-
-fn switch(name: &str, value: &str) -> Result<bool, String> {
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(format!("Parameter '{name}' expects 'on' or 'off'")),
-    }
-}
-
-fn number(name: &str, value: &str) -> Result<u64, String> {
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    let number = digits.then(|| value.parse().ok()).flatten();
-    number.ok_or_else(|| format!("Parameter '{name}' expects a number"))
 }
 
 fn cluster_bits(size: u64) -> Result<u32, String> {

@@ -12,6 +12,7 @@ use crate::message::{Program, to_stderr, to_stdout};
 use crate::others::{OtherFiles, Sealed};
 use crate::parts::{self, wants_extents};
 use crate::progress;
+use crate::secret::Secrets;
 use crate::show::{resize_json, show_finding, stats_text};
 use crate::size::parse_request;
 use crate::source::Source;
@@ -25,11 +26,12 @@ use std::ffi::OsString;
 /// # Errors
 /// [`CliError`]: nothing was changed, or what the message says.
 pub fn run(program: &Program, args: &ResizeArgs, decrement: Option<OsString>) -> Result<(), CliError> {
+    let secrets = Secrets::parse(&args.source.object)?;
     let (file, size) = operands(args, decrement)?;
-    let source = Source::new(&args.source, &file)?;
     let size = parse_request(&size)?;
+    let source = Source::new(secrets, &args.source, &file)?;
     let gate = gate(&args.gate)?;
-    let image = source.open(&args.source, &file, Access::Write)?;
+    let image = source.open(program, (&args.source, &file), Access::Write)?;
     warn_of_guess(&image)?;
     let request = ResizeRequest {
         format: image.format,

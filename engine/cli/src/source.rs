@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::image::{Access, Image};
 use crate::image_opts::ImageOpts;
 use crate::keyval::Pair;
-use crate::message::{printable, shown};
+use crate::message::{Program, printable, shown};
 use crate::name::ImageName;
 use crate::secret::Secrets;
 use instar_ops::{Encryption, Format, ImageError, OpError, UnlockRequest};
@@ -21,16 +21,16 @@ pub struct Source {
 }
 
 impl Source {
-    /// Understands the options; `file` is the image's name, or its options.
+    /// Understands the options; `file` is the image's name, or its options. Of the options, the `secrets` come before all
+    /// operands.
     ///
     /// # Errors
     /// [`CliError`] in `qemu-img`'s words.
-    pub fn new(args: &SourceArgs, file: &OsStr) -> Result<Self, CliError> {
+    pub fn new(secrets: Secrets, args: &SourceArgs, file: &OsStr) -> Result<Self, CliError> {
         if args.image_opts && args.format.is_some() {
             let text = "--image-opts and --format are mutually exclusive";
             return Err(CliError::Refused(text.to_owned()));
         }
-        let secrets = Secrets::parse(&args.object)?;
         let refused = |reason| CliError::Open { name: shown(file), reason };
         let opts = match file.as_bytes().strip_prefix(b"json:") {
             _ if args.image_opts => Some(ImageOpts::parse(file)),
@@ -44,8 +44,16 @@ impl Source {
     ///
     /// # Errors
     /// As [`Image::open`].
-    pub fn open(&self, args: &SourceArgs, file: &OsStr, access: Access) -> Result<Image, CliError> {
+    pub fn open(
+        &self,
+        program: &Program,
+        (args, file): (&SourceArgs, &OsStr),
+        access: Access,
+    ) -> Result<Image, CliError> {
         let Some(opts) = &self.opts else { return Image::open(file, args.format.as_deref(), access) };
+        for _ in 0..opts.deprecated {
+            program.warning("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
+        }
         if opts.read_only && matches!(access, Access::Write | Access::Repair) {
             let reason = "Block node is read-only".to_owned();
             return Err(CliError::Open { name: shown(file), reason });

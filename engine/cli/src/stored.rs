@@ -18,7 +18,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The name `stored` in the image `owner`, which says that the file is in `format`, if it says anything: a path
+    /// The name `stored` in the image `owner`, which says that the file is in `format`, if that is not empty: a path
     /// relative to that image's directory, with or without `file:` before it, or `json:{...}` with options. The format
     /// counts for more than theirs, and what the user has `told` for more than both; if that is a file, it is the one.
     ///

@@ -46,7 +46,11 @@ fn json_says_the_same() {
     let json = |text: &str| ImageOpts::from_json(text.as_bytes(), None);
     let nested =
         r#"{"driver":"qcow2","backing":null,"file":{"driver":"file","filename":"a,b"},"cache.direct":true}"#;
-    assert_eq!(json(nested), parse("driver=qcow2,file.filename=a,,b,backing="));
+    let words = parse("driver=qcow2,file.filename=a,,b,backing=").expect("understood");
+    assert_eq!(json(nested), Ok(ImageOpts { deprecated: 0, ..words.clone() }));
+    assert_eq!(words.deprecated, 1);
+    let file = parse("driver=raw,backing=,file.backing=,file.filename=a").expect("understood");
+    assert_eq!((file.deprecated, file.detached), (2, true));
     assert_eq!(json(r#"{"read-only":true,"file.filename":"x"}"#), parse("file.filename=x,read-only=on"));
     assert_eq!(json(r#"{"driver":"file","filename":"x"}"#), parse("driver=file,filename=x"));
     let named = ImageOpts::from_json(br#"{"driver":"raw","file":{"filename":"x"}}"#, Some("qcow2"));

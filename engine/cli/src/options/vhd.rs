@@ -1,6 +1,7 @@
 //! The options of a new VHD image.
 
-use super::{switch, unknown};
+use super::unknown;
+use super::value::Switch;
 use crate::message::printable;
 use instar_ops::VhdOptions;
 
@@ -8,7 +9,7 @@ use instar_ops::VhdOptions;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vhd {
     subformat: Option<String>,
-    force_size: Option<bool>,
+    force_size: Option<Switch>,
 }
 
 impl Vhd {
@@ -16,7 +17,7 @@ impl Vhd {
     pub fn set(&mut self, name: &str, value: &str) -> Option<Result<(), String>> {
         match name {
             "subformat" => self.subformat = Some(value.to_owned()),
-            "force_size" => return Some(switch(name, value).map(|on| self.force_size = Some(on))),
+            "force_size" => return Some(Switch::parse(name, value).map(|on| self.force_size = Some(on))),
             _ => return None,
         }
         Some(Ok(()))
@@ -29,7 +30,7 @@ impl Vhd {
             out.push_str(&format!(" subformat={}", printable(subformat)));
         }
         if let Some(force) = self.force_size {
-            out.push_str(&format!(" force_size={}", super::on(force)));
+            out.push_str(&format!(" force_size={}", force));
         }
         out
     }
@@ -44,6 +45,6 @@ impl Vhd {
             Some("fixed") => true,
             Some(other) => return unknown("subformat", other),
         };
-        Ok(VhdOptions { fixed, force_size: self.force_size.unwrap_or(false) })
+        Ok(VhdOptions { fixed, force_size: self.force_size.is_some_and(|force| force.is_on) })
     }
 }

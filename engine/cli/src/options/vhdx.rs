@@ -1,6 +1,7 @@
 //! The options of a new VHDX image.
 
-use super::{bytes, switch, unknown};
+use super::unknown;
+use super::value::{Switch, bytes};
 use crate::message::printable;
 use instar_ops::VhdxOptions;
 
@@ -10,7 +11,7 @@ pub struct Vhdx {
     log_size: Option<u64>,
     block_size: Option<u64>,
     subformat: Option<String>,
-    block_state_zero: Option<bool>,
+    block_state_zero: Option<Switch>,
 }
 
 impl Vhdx {
@@ -23,7 +24,7 @@ impl Vhdx {
                 self.subformat = Some(value.to_owned());
                 Ok(())
             }
-            "block_state_zero" => switch(name, value).map(|on| self.block_state_zero = Some(on)),
+            "block_state_zero" => Switch::parse(name, value).map(|on| self.block_state_zero = Some(on)),
             _ => return None,
         };
         Some(done)
@@ -39,7 +40,7 @@ impl Vhdx {
             out.push_str(&format!(" subformat={}", printable(subformat)));
         }
         if let Some(zero) = self.block_state_zero {
-            out.push_str(&format!(" block_state_zero={}", super::on(zero)));
+            out.push_str(&format!(" block_state_zero={}", zero));
         }
         out
     }
@@ -59,7 +60,7 @@ impl Vhdx {
             fixed,
             log_size: self.log_size.unwrap_or(options.log_size),
             block_size: self.block_size.unwrap_or(options.block_size),
-            block_state_zero: self.block_state_zero.unwrap_or(options.block_state_zero),
+            block_state_zero: self.block_state_zero.map_or(options.block_state_zero, |zero| zero.is_on),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The options of a new VMDK image, apart from its backing file.
 
-use super::switch;
+use super::value::Switch;
 use crate::message::printable;
 use instar_ops::{Label, VmdkAdapter, VmdkOptions, VmdkSubformat};
 
@@ -22,19 +22,19 @@ const UNDEFINED: &str = "undefined";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vmdk {
     adapter: Option<String>,
-    compat6: bool,
+    compat6: Switch,
     hardware: Option<String>,
     tools: Option<String>,
     subformat: Option<String>,
-    zeroed_grain: Option<bool>,
+    zeroed_grain: Option<Switch>,
 }
 
 impl Vmdk {
     /// Sets an option; `None` if there is none of this name.
     pub fn set(&mut self, name: &str, value: &str) -> Option<Result<(), String>> {
         let slot = match name {
-            "compat6" => return Some(switch(name, value).map(|on| self.compat6 = on)),
-            "zeroed_grain" => return Some(switch(name, value).map(|on| self.zeroed_grain = Some(on))),
+            "compat6" => return Some(Switch::parse(name, value).map(|on| self.compat6 = on)),
+            "zeroed_grain" => return Some(Switch::parse(name, value).map(|on| self.zeroed_grain = Some(on))),
             "adapter_type" => &mut self.adapter,
             "hwversion" => &mut self.hardware,
             "toolsversion" => &mut self.tools,
@@ -53,11 +53,11 @@ impl Vmdk {
     /// What follows it.
     pub fn formatting(&self) -> String {
         let hardware = printable(self.hardware.as_deref().unwrap_or(UNDEFINED));
-        let mut out = format!(" compat6={} hwversion={hardware}", super::on(self.compat6));
+        let mut out = format!(" compat6={} hwversion={hardware}", self.compat6);
         out.push_str(&named("toolsversion", self.tools.as_ref()));
         out.push_str(&named("subformat", self.subformat.as_ref()));
         if let Some(zeroed) = self.zeroed_grain {
-            out.push_str(&format!(" zeroed_grain={}", super::on(zeroed)));
+            out.push_str(&format!(" zeroed_grain={}", zeroed));
         }
         out
     }
@@ -69,11 +69,11 @@ impl Vmdk {
     pub fn values(&self, has_backing: bool) -> Result<VmdkOptions, String> {
         let adapter = one_of(self.adapter.as_ref(), &ADAPTERS, VmdkAdapter::name)?;
         let hardware = self.hardware.as_deref().filter(|version| *version != UNDEFINED);
-        if self.compat6 && hardware.is_some() {
+        if self.compat6.is_on && hardware.is_some() {
             return Err("compat6 cannot be enabled with hwversion set".to_owned());
         }
         let subformat = one_of(self.subformat.as_ref(), &SUBFORMATS, VmdkSubformat::name)?;
-        let zeroed_grain = self.zeroed_grain.unwrap_or(false);
+        let zeroed_grain = self.zeroed_grain.is_some_and(|zeroed| zeroed.is_on);
         if matches!(subformat, VmdkSubformat::MonolithicFlat | VmdkSubformat::TwoGbMaxExtentFlat) {
             if has_backing {
                 return Err("Flat image can't have backing file".to_owned());
@@ -84,7 +84,7 @@ impl Vmdk {
         }
         Ok(VmdkOptions {
             subformat,
-            compat6: self.compat6,
+            compat6: self.compat6.is_on,
             zeroed_grain,
             adapter,
             hardware: label("hwversion", hardware)?,

@@ -23,6 +23,7 @@ mod sealed;
 mod snapshots;
 mod space;
 mod stored;
+mod texts;
 mod usage;
 mod vhdx;
 mod vmdk;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         group.extend(windows::trials(engine));
         group.extend(space::trials(engine));
         group.extend(stored::trials(engine));
+        group.extend(texts::trials(engine));
         group.extend(vhdx::trials(engine));
         group.extend(vmdk::trials(engine));
         group.extend(vpc::trials(engine));
