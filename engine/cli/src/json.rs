@@ -32,7 +32,7 @@ fn error(what: &str) -> String {
 fn value(lexer: &mut Lexer<'_>) -> Option<Result<Value, String>> {
     let mut tokens = Vec::new();
     let (mut braces, mut brackets) = (0_i64, 0_i64);
-    while let Some(token) = lexer.next() {
+    for token in lexer.by_ref() {
         match &token {
             Token::Stray(text) => return Some(Err(error(&format!("stray '{}'", printable(text))))),
             Token::Mark('{') => braces += 1,
