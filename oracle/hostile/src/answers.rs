@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+/// How a program ended that was waited for in vain, in JSON.
+const TIMED_OUT: &str = "timed-out";
+
 /// Answers by question.
 #[derive(Debug, Default)]
 pub struct Answers {
@@ -58,7 +61,7 @@ impl Answers {
         }
         let answer = ask()?;
         // One that was waited for in vain may come another time.
-        if from_json(&answer).ending == Ending::TimedOut {
+        if [&answer, &answer["ran"]].iter().any(|told| told["ending"][0] == TIMED_OUT) {
             return Ok(answer);
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, answer.clone());
@@ -71,7 +74,7 @@ pub fn to_json(ran: &Ran) -> Value {
     let ending = match ran.ending {
         Ending::Exit(code) => json!(["exit", code]),
         Ending::Signal(signal) => json!(["signal", signal]),
-        Ending::TimedOut => json!(["timed-out", 0]),
+        Ending::TimedOut => json!([TIMED_OUT, 0]),
     };
     json!({ "ending": ending, "stdout": ran.stdout, "stderr": ran.stderr })
 }
