@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode, Output};
 /// The argument that makes this test program be the faulty instar.
 const AS_FAULTY: &str = "__faulty";
 /// How many cases the campaign has, unless [`CASES_VARIABLE`] says otherwise.
-const CASES: &str = "40";
+const CASES: &str = "150";
 /// How many one over a format has whose fault needs an option.
 const FEW_CASES: &str = "24";
 /// The variable that names another number of cases.
