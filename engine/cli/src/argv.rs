@@ -22,21 +22,23 @@ const LONG: &[(&str, &[&str])] = &[
     ),
 ];
 
+fn known(command: &str) -> &'static [&'static str] {
+    LONG.iter().find(|(name, _)| *name == command).map_or(&[], |(_, known)| known)
+}
+
 /// The long options of `command` that `word` might be cut short from, if they are several.
 pub fn possibilities(command: &str, word: &str) -> Vec<&'static str> {
-    let known = LONG.iter().find(|(name, _)| *name == command).map_or(&[][..], |(_, known)| known);
-    let all: Vec<_> = known.iter().copied().filter(|known| known.starts_with(word)).collect();
+    let all: Vec<_> = known(command).iter().copied().filter(|known| known.starts_with(word)).collect();
     if all.len() > 1 { all } else { Vec::new() }
 }
 
 /// Spells out long options that are cut short in `words`, which follow the name of `command`.
 pub fn expand(command: &clap::Command, words: Vec<OsString>) -> Vec<OsString> {
-    let known = LONG.iter().find(|(name, _)| *name == command.get_name()).map_or(&[][..], |(_, known)| known);
     let mut out = Vec::with_capacity(words.len());
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let last = word == "--";
-        let word = spelled_out(command, known, &word).unwrap_or(word);
+        let word = spelled_out(command, &word).unwrap_or(word);
         let value = takes_next_word(command, &word).then(|| words.next());
         out.push(word);
         out.extend(value.flatten());
@@ -49,11 +51,12 @@ pub fn expand(command: &clap::Command, words: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// The option that `word` is a unique beginning of, with its value.
-fn spelled_out(command: &clap::Command, known: &[&str], word: &OsStr) -> Option<OsString> {
+fn spelled_out(command: &clap::Command, word: &OsStr) -> Option<OsString> {
     let long = word.as_bytes().strip_prefix(b"--").filter(|long| !long.is_empty())?;
     let (name, value) = long.split_at(long.iter().position(|byte| *byte == b'=').unwrap_or(long.len()));
     let is_name = |arg: &clap::Arg| arg.get_long().is_some_and(|long| long.as_bytes() == name);
-    let mut found = known.iter().filter(|known| known.as_bytes().starts_with(name));
+    let known = known(command.get_name()).iter();
+    let mut found = known.filter(|known| known.as_bytes().starts_with(name));
     match (found.next(), found.next()) {
         (Some(only), None) if !command.get_arguments().any(is_name) => {
             Some(OsString::from_vec([b"--", only.as_bytes(), value].concat()))

@@ -11,6 +11,7 @@ use crate::others::Others;
 use crate::window::Window;
 use crate::{believe, limit};
 use instar_abi::message::GuestMessage_::Payload;
+use instar_abi::unlock::UnlockConfig;
 use instar_ops::{
     CheckFinding, CheckReport, CheckRequest, CreateRequest, Encryption, ImageInfo, InfoItem, InfoRequest,
     Repair, ResizeOutcome, ResizeRequest, UnlockRequest, wire,
@@ -227,12 +228,24 @@ pub fn unlock<'f>(
 ) -> Result<Finished<Encryption>, VmmError> {
     let image = image.into();
     let len = length(image)?;
-    let mut once = Once::new();
     let device = Image::within(image, len, limit::read(len), true);
     let long =
         || VmmError::Host { what: "passing the passphrase", source: io::ErrorKind::InvalidInput.into() };
     let mut config = request.to_config(passphrase).ok_or_else(long)?;
-    let ran = runner.run(binaries::UNLOCK, config.as_bytes(), Files::only(device), &mut |payload| {
+    with_passphrase(runner, &mut config, Files::only(device))
+}
+
+/// Runs the guest that opens encryption, and forgets the passphrase in `config` behind it.
+///
+/// # Errors
+/// Those of the job.
+pub fn with_passphrase(
+    runner: &dyn Runner,
+    config: &mut UnlockConfig,
+    files: Files<'_>,
+) -> Result<Finished<Encryption>, VmmError> {
+    let mut once = Once::new();
+    let ran = runner.run(binaries::UNLOCK, config.as_bytes(), files, &mut |payload| {
         once.open()?;
         match payload {
             Payload::UnlockResult(message) => once.set(wire::unlock_from_wire(&message)),

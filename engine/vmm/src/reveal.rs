@@ -1,21 +1,16 @@
 //! The job that reads a part of an encrypted disk.
 
-use crate::answers::{FOREIGN, Once};
-use crate::binaries;
 use crate::error::VmmError;
 use crate::files::Files;
 use crate::image::{Image, file_len};
 use crate::kvm::{Finished, Kvm};
 use crate::limit;
-use crate::operations::Runner;
+use crate::operations::{Runner, with_passphrase};
 use crate::others::{LayerFiles, push_layers, shapes};
-use instar_abi::message::GuestMessage_::Payload;
-use instar_ops::{Encryption, Revealed, wire};
+use instar_ops::{Encryption, Revealed};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use zerocopy::IntoBytes;
-use zeroize::Zeroize;
 
 impl Kvm {
     /// Writes `bytes` of the disk that `layers` are to the same place of `plain`, which is open for reading and writing.
@@ -52,15 +47,6 @@ pub fn reveal(
     push_layers(&mut files, layers)?;
     let plain_len = file_len(plain).map_err(failed)?;
     files.push(Image::new(plain, plain_len, limit::read(bytes.end), false));
-    let mut once = Once::new();
     let mut config = revealed.to_config(passphrase).filter(|_| !layers.is_empty()).ok_or_else(invalid)?;
-    let ran = runner.run(binaries::UNLOCK, config.as_bytes(), files, &mut |payload| {
-        once.open()?;
-        match payload {
-            Payload::UnlockResult(message) => once.set(wire::unlock_from_wire(&message)),
-            _ => Err(FOREIGN),
-        }
-    });
-    config.passphrase.zeroize();
-    once.finish(ran?, |_, _| Ok(()))
+    with_passphrase(runner, &mut config, files)
 }

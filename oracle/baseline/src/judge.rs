@@ -17,7 +17,7 @@ pub const ANSWERS: &[(&str, &str)] = &[
     ("baseline-map", "map"),
     ("baseline-content", "content_sha256"),
     ("baseline-host", "host"),
-    fresh::CREATE,
+    ("baseline-create", "create"),
 ];
 
 /// The first version with today's schema of `info`: what any later qemu-img reads is comparable.

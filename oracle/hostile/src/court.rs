@@ -176,14 +176,11 @@ impl Court<'_> {
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
         let told = self.told(("resize", "state"), &words, dir, |ran| {
             let state = if ran.success() { Some(self.condition(recipe, dir)?) } else { None };
-            let state = state.map(|(size, health, dirty)| json!([size, health.code(), dirty]));
-            Ok(json!({ "ran": to_json(ran), "state": state }))
+            Ok(json!({ "ran": to_json(ran), "state": state.map(|state| state.to_json()) }))
         })?;
         std::fs::write(&image, bytes).map_err(HostileError::io(&image))?;
         let theirs = from_json(&told["ran"]);
-        let state = &told["state"];
-        let their_state =
-            theirs.success().then(|| (state[0].clone(), Health::of(&state[1]), state[2].clone()));
+        let their_state = theirs.success().then(|| Condition::from_json(&told["state"]));
         if let Some(verdict) = ended_oddly(&ours, &theirs) {
             return Ok(verdict);
         }
@@ -194,19 +191,21 @@ impl Court<'_> {
             (None, Some(_)) => Ok(Verdict::Stricter),
             (None, None) => Ok(Verdict::Agree),
             (Some(_), None) => disagree("accepted", both),
-            (Some(l), Some(r)) if l.0 != r.0 => disagree("size", format!("{:?} here, {:?} there", l.0, r.0)),
-            (Some(l), Some(r)) if l.1 > r.1 => {
-                disagree("worse", format!("check finds {:?} here, {:?} there", l.1, r.1))
+            (Some(l), Some(r)) if l.size != r.size => {
+                disagree("size", format!("{:?} here, {:?} there", l.size, r.size))
             }
-            (Some(l), Some(r)) if l.2 == true && r.2 != true => {
+            (Some(l), Some(r)) if l.health > r.health => {
+                disagree("worse", format!("check finds {:?} here, {:?} there", l.health, r.health))
+            }
+            (Some(l), Some(r)) if l.dirty && !r.dirty => {
                 disagree("dirty", "the next to open the image has to repair it, there not".into())
             }
             _ => Ok(Verdict::Agree),
         }
     }
 
-    /// The virtual size that qemu-img reads, what its check thinks of the image, and whether that is marked as dirty.
-    fn condition(&self, recipe: &Recipe, dir: &Path) -> Result<(Value, Health, Value), HostileError> {
+    /// What qemu-img makes of the image.
+    fn condition(&self, recipe: &Recipe, dir: &Path) -> Result<Condition, HostileError> {
         let words = recipe.words("info", &["--output=json"], &[]);
         let state = self.told(("info", "state"), &words, dir, |ran| {
             let info = answer(ran).unwrap_or_default();
@@ -217,7 +216,7 @@ impl Court<'_> {
             Ending::Exit(code) => Ok(json!(code)),
             _ => Ok(Value::Null),
         })?;
-        Ok((state[0].clone(), Health::of(&code), state[1].clone()))
+        Ok(Condition { size: state[0].clone(), health: Health::of(&code), dirty: state[1] == true })
     }
 
     /// What qemu-img says, which may have been heard before.
@@ -236,6 +235,25 @@ impl Court<'_> {
         let bytes = face(&dir.join(IMAGE))?;
         let key = format!("{} {verb} {} {kept} {bytes}", self.qemu.name(), words.join(" "));
         self.answers.remembered(key, || keep(&run(self.qemu, dir, verb, words)?))
+    }
+}
+
+/// What qemu-img makes of an image.
+struct Condition {
+    /// The virtual size that it reads.
+    size: Value,
+    health: Health,
+    /// Whether it is marked as one to be checked before it is written to.
+    dirty: bool,
+}
+
+impl Condition {
+    fn to_json(&self) -> Value {
+        json!([self.size, self.health.code(), self.dirty])
+    }
+
+    fn from_json(value: &Value) -> Self {
+        Self { size: value[0].clone(), health: Health::of(&value[1]), dirty: value[2] == true }
     }
 }
 

@@ -205,7 +205,7 @@ pub const EXCUSES: &[Excuse] = &[
         id: "flags-stay",
         reason: "qemu-img's shrink copies an L2 table whose L1 entry lacks the flag COPIED, which sets it; instar leaves what it need not change, and check -r mends it",
         kinds: &["worse"],
-        field: "l1-",
+        field: "l1-first",
         says: "check finds Corrupt here, Clean there",
     },
 ];

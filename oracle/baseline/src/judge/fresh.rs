@@ -1,24 +1,15 @@
 //! Fresh images of formats that no qemu-img resizes: instar makes one of the same options and size, and it has to be
 //! accepted, or refused, and described as that version's own.
 
-use super::{Answered, compared, judge_part};
+use super::{ANSWERS, Answered, compared, judge_part};
 use crate::{Case, Label, Outcome};
 use oracle_judge::Version;
 use serde_json::{Map, Value, json};
 
-/// The part that tells whether the image was made.
-pub const CREATE: (&str, &str) = ("baseline-create", "create");
-/// What else of a fresh image is compared.
-const PARTS: &[(&str, &str)] = &[
-    ("baseline-info", "info"),
-    ("baseline-check", "check"),
-    ("baseline-map", "map"),
-    ("baseline-content", "content_sha256"),
-    ("baseline-host", "host"),
-];
-
 /// The first version that makes a dynamic VHD's table no longer than its disk is, where a size is kept exactly.
 const TABLE_FITS: &str = "5.0";
+/// The VMDK subformat that instar creates in the form of the specification, not in qemu-img's.
+const STREAM: &str = "streamOptimized";
 /// What `qemu-img check` exits with that checks no image of a format.
 const NO_CHECK: u64 = 63;
 
@@ -31,17 +22,40 @@ pub fn judge(
     reader: &Version,
 ) -> Vec<Answered> {
     let made = |outcome: &Outcome| only_code(&outcome["create"]);
-    let mut all = vec![judge_part(case, CREATE.0, CREATE.1, &made(ours), &made(recorded))];
-    let resized = ["baseline-resize", "baseline-header"];
-    all.extend(
-        resized.map(|oracle| Answered::skip(oracle, format!("qemu-img does not resize {}", case.format))),
-    );
-    if [ours, recorded].iter().any(|outcome| outcome["create"]["rc"] != 0) {
-        all.extend(PARTS.iter().map(|(oracle, _)| Answered::skip(oracle, "no image was made")));
-        return all;
-    }
+    let created = judge_part(case, "baseline-create", "create", &made(ours), &made(recorded));
+    let refused = [ours, recorded].iter().any(|outcome| outcome["create"]["rc"] != 0);
+    // What was not made has no parts.
+    let (ours, theirs) =
+        if refused { Default::default() } else { comparable(case, label, recorded, ours, reader) };
+    let longer = TABLE_FITS.parse().is_ok_and(|first: Version| label.version < first);
+    let judged = |(oracle, part): &(&'static str, &str)| match *part {
+        "create" => created.clone(),
+        "resizes" | "header" => Answered::skip(oracle, format!("qemu-img does not resize {}", case.format)),
+        _ if refused => Answered::skip(oracle, "no image was made"),
+        "map" if label.version != *reader => {
+            Answered::skip(oracle, "the map is that of the version that reads")
+        }
+        "map" if has_holes(case) => Answered::skip(oracle, "the map shows the host's holes"),
+        "host" if is(case, STREAM) => {
+            Answered::skip(oracle, "instar writes streams in the form of the specification")
+        }
+        "host" if longer && is(case, "dynamic") && case.format == "vpc" => {
+            Answered::skip(oracle, "that version makes tables longer than they need be")
+        }
+        part => judge_part(case, oracle, part, &ours, &theirs),
+    };
+    ANSWERS.iter().map(judged).collect()
+}
+
+/// What of both images is compared, instar's first.
+fn comparable(
+    case: &Case,
+    label: &Label,
+    recorded: &Outcome,
+    ours: &Outcome,
+    reader: &Version,
+) -> (Map<String, Value>, Map<String, Value>) {
     let (mut ours, mut theirs) = compared(label, recorded, ours, reader);
-    let stream = is(case, "streamOptimized");
     for parts in [&mut ours, &mut theirs] {
         // Probed, a fixed VHD is a raw file to qemu-img, whereas instar is told the format.
         if recorded["info"]["format"] != case.format.as_str() {
@@ -51,23 +65,11 @@ pub fn judge(
         if recorded["check"]["rc"] == NO_CHECK {
             parts.remove("instar-check");
         }
-        for info in ["info", "instar-info"].into_iter().filter(|_| stream) {
+        for info in ["info", "instar-info"].into_iter().filter(|_| is(case, STREAM)) {
             parts.get_mut(info).and_then(Value::as_object_mut).and_then(|info| info.remove("children"));
         }
     }
-    let longer = TABLE_FITS.parse().is_ok_and(|first: Version| label.version < first);
-    all.extend(PARTS.iter().map(|(oracle, part)| match *part {
-        "map" if label.version != *reader => {
-            Answered::skip(oracle, "the map is that of the version that reads")
-        }
-        "map" if has_holes(case) => Answered::skip(oracle, "the map shows the host's holes"),
-        "host" if stream => Answered::skip(oracle, "instar writes streams in the form of the specification"),
-        "host" if longer && is(case, "dynamic") && case.format == "vpc" => {
-            Answered::skip(oracle, "that version makes tables longer than they need be")
-        }
-        part => judge_part(case, oracle, part, &ours, &theirs),
-    }));
-    all
+    (ours, theirs)
 }
 
 fn is(case: &Case, subformat: &str) -> bool {
